@@ -5,4 +5,5 @@
 
 pub mod aid;
 pub mod apdu;
+pub mod crypto;
 pub mod icc;

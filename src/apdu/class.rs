@@ -67,7 +67,7 @@ impl Class {
     #[must_use]
     pub const fn channel(self) -> u8 {
         if self.is_further() {
-            4 + (self.0 & 0x0F)
+            (self.0 & 0x0F).saturating_add(4)
         } else {
             self.0 & 0x03
         }
@@ -142,7 +142,7 @@ impl Class {
                 if !self.is_further() && matches!(self.0, 0x90..=0xBF) {
                     return None;
                 }
-                Class::new(kind | 0x40 | chaining | further | (channel - 4))
+                Class::new(kind | 0x40 | chaining | further | channel.saturating_sub(4))
             }
             _ => None,
         }

@@ -157,7 +157,7 @@ impl<'a> Command<'a> {
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let data = self.data.get(..Self::NC_MAX).unwrap_or(self.data);
-        let mut bytes = Vec::with_capacity(9 + data.len());
+        let mut bytes = Vec::with_capacity(data.len().saturating_add(9));
         bytes.extend([self.class.byte(), self.ins, self.p1, self.p2]);
         let extended = self.extended || data.len() > 255 || self.ne > 256;
         if !data.is_empty() {

@@ -2,6 +2,8 @@
 //!
 //! Knows the forms of ISO/IEC 7816-3 and 7816-4 and no application.
 
+#![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+
 mod class;
 mod command;
 mod response;

@@ -89,13 +89,15 @@ impl Sw {
     /// '61XX': `len` more bytes wait for GET RESPONSE; 256 and more read as '6100'.
     #[must_use]
     pub const fn more_data(len: usize) -> Sw {
-        Sw(0x6100 | if len > 255 { 0 } else { len as u16 & 0xFF })
+        let [low, ..] = len.to_le_bytes();
+        Sw(u16::from_be_bytes([0x61, if len > 255 { 0 } else { low }]))
     }
 
     /// '6CXX': wrong Le, `len` bytes are there; 256 reads as '6C00'.
     #[must_use]
     pub const fn wrong_le(len: usize) -> Sw {
-        Sw(0x6C00 | len as u16 & 0xFF)
+        let [low, ..] = len.to_le_bytes();
+        Sw(u16::from_be_bytes([0x6C, low]))
     }
 
     /// SW1.

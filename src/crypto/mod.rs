@@ -1,0 +1,34 @@
+//! Keys that cannot be printed, and the sums done with them.
+//!
+//! A [`Key`] is bytes that erase themselves; an [`Expanded`] is the same key made
+//! ready for work, which costs as much as a block or two and is therefore worth
+//! keeping while a key is in use. Nothing here allocates, and nothing takes time
+//! that depends on a secret but the tables of the block ciphers themselves.
+//!
+//! | file      | what                                                          |
+//! |-----------|---------------------------------------------------------------|
+//! | `key`     | key bytes, and which block cipher they are for                |
+//! | `cipher`  | one block, ECB and CBC with any key                           |
+//! | `des`     | DES and two-key triple DES                                    |
+//! | `sm4`     | SM4                                                           |
+//! | `sm3`     | the hash SM3                                                  |
+//! | `mac`     | CBC-MAC, retail MAC and CMAC, fed piece by piece              |
+//! | `derive`  | the key tree and session sums of the social security card     |
+//! | `random`  | the card's random numbers, a function of a seed and a counter |
+//!
+//! Source: with each file.
+
+mod cipher;
+pub mod derive;
+mod des;
+mod key;
+mod mac;
+mod random;
+mod sm3;
+mod sm4;
+
+pub use cipher::{Expanded, PartialBlock};
+pub use key::{Algorithm, Cipher, Key, equal};
+pub use mac::{CbcMac, Cmac, Mac, Padding};
+pub use random::Random;
+pub use sm3::Sm3;
