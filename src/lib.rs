@@ -7,3 +7,4 @@ pub mod aid;
 pub mod apdu;
 pub mod crypto;
 pub mod icc;
+pub mod memory;

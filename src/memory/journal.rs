@@ -1,0 +1,427 @@
+//! The journal: what makes many physical writes one update.
+//!
+//! It stands at the start of the medium, in four parts that never overlap.
+//!
+//! | at         | part    | holds                                                |
+//! |------------|---------|------------------------------------------------------|
+//! | 0          | plate   | magic, format number, sizes, check                   |
+//! | 32, 48     | slots   | generation (8), check (8); the greatest is in force  |
+//! | 64         | entries | 32 bytes each, in the order in which they were made  |
+//! | after them | bytes   | what does not fit into an entry                      |
+//!
+//! | bytes of an entry | hold                                                    |
+//! |-------------------|---------------------------------------------------------|
+//! | 0 to 7            | generation                                              |
+//! | 8 to 11           | address                                                 |
+//! | 12 to 15          | length in bytes; bit 32 is set for a latch              |
+//! | 16 to 23          | up to 8 bytes themselves, else where the bytes are kept |
+//! | 24 to 31          | check of the 24 bytes before                            |
+//!
+//! Numbers are big-endian; a check is the XXH3 sum of 64 bits. Entries lie at
+//! fixed places and hold no more than 8 bytes from outside, so that nothing an
+//! applet stores can ever be read as an entry.
+//!
+//! Source: XXH3 specification, `xxhash_spec.md` of the xxHash project, 0.2.0.
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::medium::Medium;
+use super::store::Damaged;
+
+/// What a formatted medium begins with.
+const MAGIC: &[u8; 8] = b"CARDMEM\0";
+/// The format described above.
+const FORMAT: u32 = 1;
+
+const SLOTS_AT: u32 = 32;
+const SLOT_LEN: u32 = 16;
+const ENTRIES_AT: u32 = 64;
+const ENTRY_LEN: u32 = 32;
+/// Up to this many bytes stand in the entry itself.
+const INLINE: usize = 8;
+/// The greatest number of bytes that are copied at once.
+const CHUNK: u32 = 1024;
+/// Set in the length of a latch's entry.
+const LATCH: u32 = 0x8000_0000;
+
+/// How large a journal is; chosen when a medium is formatted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JournalSize {
+    /// How many writes fit into one update.
+    pub entries: u32,
+    /// How many bytes fit into one update, besides those of writes of up to 8
+    /// bytes, which have room in their entries.
+    pub bytes: u32,
+}
+
+impl JournalSize {
+    /// The size that suits a medium: a quarter of it, up to 32 KiB.
+    #[must_use]
+    pub fn of_medium(size: u32) -> JournalSize {
+        JournalSize {
+            entries: (size / 512).clamp(32, 256),
+            bytes: (size / 16 * 3).clamp(1024, 24 * 1024) & !7,
+        }
+    }
+
+    fn bytes_at(self) -> u64 {
+        u64::from(ENTRIES_AT) + u64::from(self.entries) * u64::from(ENTRY_LEN)
+    }
+
+    fn end(self) -> u64 {
+        (self.bytes_at() + u64::from(self.bytes)).next_multiple_of(8)
+    }
+}
+
+/// What becomes of an entry's bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// They are the old ones, put back when the update is rolled back.
+    Undo,
+    /// They are the new ones, put in place whatever becomes of the update.
+    Latch,
+}
+
+#[derive(Clone, Copy)]
+struct Entry {
+    kind: Kind,
+    at: u32,
+    len: u32,
+    /// The bytes, or in the first four where they are kept.
+    inline: [u8; INLINE],
+}
+
+/// The journal, and what is known of it while power is on.
+pub(super) struct Journal {
+    size: JournalSize,
+    generation: u64,
+    entries: Vec<Entry>,
+    /// Where the next entry will be written.
+    next_at: u32,
+    bytes_used: u32,
+    chunk: Box<[u8; CHUNK as usize]>,
+}
+
+impl Journal {
+    /// Writes an empty journal of this size to a medium whose slots and entries
+    /// are zero. `None` where it does not fit.
+    pub(super) fn format(medium: &mut impl Medium, size: JournalSize) -> Option<Journal> {
+        if size.end() > u64::from(medium.size()) {
+            return None;
+        }
+        let mut plate = [0; SLOTS_AT as usize];
+        plate[..8].copy_from_slice(MAGIC);
+        plate[8..12].copy_from_slice(&FORMAT.to_be_bytes());
+        plate[12..16].copy_from_slice(&size.entries.to_be_bytes());
+        plate[16..20].copy_from_slice(&size.bytes.to_be_bytes());
+        let check = xxh3_64(&plate[..24]);
+        plate[24..].copy_from_slice(&check.to_be_bytes());
+        medium.write(0, &plate);
+        let mut journal = Journal::with_size(size);
+        journal.retire(medium);
+        Some(journal)
+    }
+
+    /// The journal of a formatted medium, in which no entry is in force any
+    /// more: latches are in place, and what an update left unfinished is undone.
+    pub(super) fn recover(medium: &mut impl Medium) -> Result<Journal, Damaged> {
+        let mut journal = Journal::with_size(Journal::read_size(medium)?);
+        journal.generation = [0, 1]
+            .into_iter()
+            .filter_map(|slot| Journal::read_slot(medium, slot))
+            .max()
+            .ok_or(Damaged::Journal)?;
+        while journal.entries.len() < journal.size.entries as usize {
+            let mut bytes = [0; ENTRY_LEN as usize];
+            medium.read(journal.next_at, &mut bytes);
+            let Some(entry) = Entry::decode(&bytes, journal.generation) else {
+                break;
+            };
+            journal.push(entry);
+        }
+        for index in 0..journal.entries.len() {
+            journal.put(medium, index, Kind::Latch);
+        }
+        journal.undo(medium, 0);
+        if !journal.is_empty() {
+            journal.retire(medium);
+        }
+        Ok(journal)
+    }
+
+    /// The journal of a memory that has none.
+    pub(super) fn none() -> Journal {
+        Journal::with_size(JournalSize {
+            entries: 0,
+            bytes: 0,
+        })
+    }
+
+    fn with_size(size: JournalSize) -> Journal {
+        Journal {
+            size,
+            generation: 0,
+            entries: Vec::with_capacity(32),
+            next_at: ENTRIES_AT,
+            bytes_used: 0,
+            chunk: Box::new([0; CHUNK as usize]),
+        }
+    }
+
+    fn read_size(medium: &impl Medium) -> Result<JournalSize, Damaged> {
+        let plate: [u8; SLOTS_AT as usize] = read_array(medium, 0);
+        if &plate[..8] != MAGIC {
+            return Err(Damaged::NotFormatted);
+        }
+        let number = |at: usize| u32::from_be_bytes(word(&plate, at));
+        if u64::from_be_bytes(word(&plate, 24)) != xxh3_64(&plate[..24]) {
+            return Err(Damaged::Plate);
+        }
+        if number(8) != FORMAT {
+            return Err(Damaged::Format(number(8)));
+        }
+        let size = JournalSize {
+            entries: number(12),
+            bytes: number(16),
+        };
+        if size.end() > u64::from(medium.size()) {
+            return Err(Damaged::Plate);
+        }
+        Ok(size)
+    }
+
+    fn read_slot(medium: &impl Medium, slot: u32) -> Option<u64> {
+        let bytes: [u8; SLOT_LEN as usize] = read_array(medium, SLOTS_AT + slot * SLOT_LEN);
+        let check = u64::from_be_bytes(word(&bytes, 8));
+        (check == xxh3_64(&bytes[..8])).then(|| u64::from_be_bytes(word(&bytes, 0)))
+    }
+
+    /// The first address after the journal, a multiple of 8.
+    pub(super) fn end(&self) -> u32 {
+        // Fits: it was compared with the size of the medium.
+        u32::try_from(self.size.end()).unwrap_or(u32::MAX)
+    }
+
+    /// Whether no entry is in force.
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// How many entries are in force.
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Which generation is in force.
+    #[inline]
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Whether an undo entry made since there were `floor` entries already
+    /// holds the old bytes of this range.
+    #[inline]
+    pub(super) fn covers(&self, floor: usize, at: u32, len: usize) -> bool {
+        let covers = |entry: &Entry| {
+            entry.kind == Kind::Undo
+                && entry.at <= at
+                && u64::from(at) + len as u64 <= u64::from(entry.at) + u64::from(entry.len)
+        };
+        self.entries
+            .get(floor..)
+            .unwrap_or_default()
+            .iter()
+            .any(covers)
+    }
+
+    /// Makes an entry: for an undo of what stands at `at`, for a latch of
+    /// `bytes`, which are to be written there. The entry is whole when this
+    /// returns. False, and nothing done, where the journal is full.
+    #[inline]
+    pub(super) fn record(
+        &mut self,
+        medium: &mut impl Medium,
+        kind: Kind,
+        at: u32,
+        bytes: &[u8],
+    ) -> bool {
+        let Ok(len) = u32::try_from(bytes.len()) else {
+            return false;
+        };
+        // The last sixteenth is kept for latches: a try counter can move in an
+        // update that has filled the journal.
+        let room = |all: u32| match kind {
+            Kind::Undo => all - all / 16,
+            Kind::Latch => all,
+        };
+        if self.entries.len() >= room(self.size.entries) as usize {
+            return false;
+        }
+        let mut inline = [0; INLINE];
+        if let Some(place) = inline.get_mut(..bytes.len()) {
+            match kind {
+                Kind::Undo => medium.read(at, place),
+                Kind::Latch => place.copy_from_slice(bytes),
+            }
+        } else {
+            if len > room(self.size.bytes).saturating_sub(self.bytes_used) {
+                return false;
+            }
+            inline[..4].copy_from_slice(&self.bytes_used.to_be_bytes());
+            self.keep(medium, kind, at, bytes);
+            self.bytes_used += len;
+        }
+        let entry = Entry {
+            kind,
+            at,
+            len,
+            inline,
+        };
+        medium.write(self.next_at, &entry.encode(self.generation));
+        self.push(entry);
+        true
+    }
+
+    /// Copies what does not fit into an entry, before there is one.
+    #[inline]
+    fn keep(&mut self, medium: &mut impl Medium, kind: Kind, at: u32, bytes: &[u8]) {
+        let to = self.kept_at(self.bytes_used);
+        let mut done = 0;
+        for part in bytes.chunks(CHUNK as usize) {
+            match kind {
+                Kind::Latch => medium.write(to + done, part),
+                Kind::Undo => {
+                    let old = &mut self.chunk[..part.len()];
+                    medium.read(at + done, old);
+                    medium.write(to + done, old);
+                }
+            }
+            done += CHUNK;
+        }
+    }
+
+    /// Puts the old bytes back in place, the newest first, down to the first
+    /// `down_to` entries. The entries stay in force.
+    pub(super) fn undo(&mut self, medium: &mut impl Medium, down_to: usize) {
+        for index in (down_to..self.entries.len()).rev() {
+            self.put(medium, index, Kind::Undo);
+        }
+    }
+
+    /// Puts the bytes of one entry in place, if it is of this kind.
+    fn put(&mut self, medium: &mut impl Medium, index: usize, kind: Kind) {
+        let Some(entry) = self.entries.get(index).copied() else {
+            return;
+        };
+        if entry.kind != kind {
+            return;
+        }
+        if let Some(bytes) = entry.inline.get(..entry.len as usize) {
+            medium.write(entry.at, bytes);
+            return;
+        }
+        let from = self.kept_at(u32::from_be_bytes(word(&entry.inline, 0)));
+        let mut done = 0;
+        while done < entry.len {
+            let len = (entry.len - done).min(CHUNK);
+            let part = &mut self.chunk[..len as usize];
+            medium.read(from.saturating_add(done), part);
+            medium.write(entry.at.saturating_add(done), part);
+            done += len;
+        }
+    }
+
+    /// Begins a new generation, by one write: no entry is in force any more.
+    #[inline]
+    pub(super) fn retire(&mut self, medium: &mut impl Medium) {
+        self.generation += 1;
+        let mut slot = [0; SLOT_LEN as usize];
+        slot[..8].copy_from_slice(&self.generation.to_be_bytes());
+        let check = xxh3_64(&slot[..8]);
+        slot[8..].copy_from_slice(&check.to_be_bytes());
+        let odd = if self.generation % 2 == 1 { 1 } else { 0 };
+        medium.write(SLOTS_AT + odd * SLOT_LEN, &slot);
+        self.entries.clear();
+        self.next_at = ENTRIES_AT;
+        self.bytes_used = 0;
+    }
+
+    #[inline]
+    fn push(&mut self, entry: Entry) {
+        self.entries.push(entry);
+        self.next_at += ENTRY_LEN;
+    }
+
+    #[inline]
+    fn kept_at(&self, used: u32) -> u32 {
+        (ENTRIES_AT + self.size.entries * ENTRY_LEN).saturating_add(used)
+    }
+
+    /// What is known of the journal, for a copy of the medium.
+    pub(super) fn fork(&self) -> Journal {
+        let mut fork = Journal::with_size(self.size);
+        fork.generation = self.generation;
+        fork.entries.extend_from_slice(&self.entries);
+        fork.next_at = self.next_at;
+        fork.bytes_used = self.bytes_used;
+        fork
+    }
+}
+
+impl Entry {
+    #[inline]
+    fn encode(&self, generation: u64) -> [u8; ENTRY_LEN as usize] {
+        let len = match self.kind {
+            Kind::Undo => self.len,
+            Kind::Latch => self.len | LATCH,
+        };
+        let mut bytes = [0; ENTRY_LEN as usize];
+        bytes[..8].copy_from_slice(&generation.to_be_bytes());
+        bytes[8..12].copy_from_slice(&self.at.to_be_bytes());
+        bytes[12..16].copy_from_slice(&len.to_be_bytes());
+        bytes[16..24].copy_from_slice(&self.inline);
+        let check = xxh3_64(&bytes[..24]);
+        bytes[24..].copy_from_slice(&check.to_be_bytes());
+        bytes
+    }
+
+    /// The entry these bytes are, if they are a whole one of this generation.
+    fn decode(bytes: &[u8; ENTRY_LEN as usize], generation: u64) -> Option<Entry> {
+        if u64::from_be_bytes(word(bytes, 0)) != generation
+            || u64::from_be_bytes(word(bytes, 24)) != xxh3_64(&bytes[..24])
+        {
+            return None;
+        }
+        let len = u32::from_be_bytes(word(bytes, 12));
+        let kind = match len & LATCH {
+            0 => Kind::Undo,
+            _ => Kind::Latch,
+        };
+        Some(Entry {
+            kind,
+            at: u32::from_be_bytes(word(bytes, 8)),
+            len: len & !LATCH,
+            inline: word(bytes, 16),
+        })
+    }
+}
+
+/// The `N` bytes of a medium from `at` on.
+#[inline]
+pub(super) fn read_array<const N: usize>(medium: &impl Medium, at: u32) -> [u8; N] {
+    let mut bytes = [0; N];
+    medium.read(at, &mut bytes);
+    bytes
+}
+
+/// The `N` bytes from `at` on; zero where there are none.
+#[inline]
+fn word<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
+    let mut word = [0; N];
+    if let Some(bytes) = bytes.get(at..at + N) {
+        word.copy_from_slice(bytes);
+    }
+    word
+}

@@ -1,0 +1,200 @@
+//! Non-volatile bytes, and pages of them that are shared until written.
+//!
+//! [`Medium`] is the seam between what a memory promises (`store.rs`) and what
+//! silicon does: it can only be read and written, and a write is what loss of
+//! power can interrupt. [`Pages`] is the medium of a virtual card; it never
+//! fails. `tear.rs` wraps any medium and takes its power away.
+
+use core::fmt;
+use std::sync::Arc;
+
+/// Bytes that stay when power goes.
+///
+/// Bytes beyond the end read as zero, and writes there are lost.
+pub trait Medium {
+    /// How many bytes there are.
+    fn size(&self) -> u32;
+
+    /// Copies the bytes from address `at` on.
+    fn read(&self, at: u32, into: &mut [u8]);
+
+    /// Replaces the bytes from address `at` on: one physical write, which loss
+    /// of power either prevents, or tears, or finds done.
+    fn write(&mut self, at: u32, bytes: &[u8]);
+}
+
+/// Bytes in a page.
+const PAGE: usize = 1024;
+
+/// A medium in pages, copied cheaply because pages are shared until written.
+///
+/// A page is read and written through one pointer, with no count of sharers
+/// touched on the way: whether it is shared stands beside the pointer, not
+/// behind it.
+pub struct Pages {
+    table: Vec<Page>,
+}
+
+enum Page {
+    /// Read by several; replaced by a copy when written.
+    Shared(Arc<[u8; PAGE]>),
+    /// Read and written by this medium alone.
+    Own(Box<[u8; PAGE]>),
+}
+
+impl Pages {
+    /// A blank medium, all zero, of `size` bytes, rounded up to whole pages.
+    ///
+    /// All pages are one page until they are written.
+    #[must_use]
+    pub fn new(size: u32) -> Pages {
+        let blank = Arc::new([0; PAGE]);
+        let pages = (size as usize).div_ceil(PAGE);
+        Pages {
+            table: (0..pages).map(|_| Page::Shared(blank.clone())).collect(),
+        }
+    }
+
+    /// A second medium with the same bytes. From now on each sees its own
+    /// writes only; a page is copied when one of the two writes to it.
+    #[must_use]
+    pub fn fork(&mut self) -> Pages {
+        let table = self.table.iter_mut().map(Page::share).collect();
+        Pages { table }
+    }
+
+    /// How many bytes this medium holds alone, shared with no other.
+    #[must_use]
+    pub fn own_bytes(&self) -> usize {
+        let own = |page: &&Page| matches!(page, Page::Own(_));
+        self.table.iter().filter(own).count() * PAGE
+    }
+
+    /// The general case: any range, over the edges of pages and of the medium.
+    #[cold]
+    fn read_across(&self, at: u32, into: &mut [u8]) {
+        into.fill(0);
+        for (index, start, part) in Parts::of(at, into.len()) {
+            if let Some(page) = self.table.get(index) {
+                into[part.clone()].copy_from_slice(&page.bytes()[start..][..part.len()]);
+            }
+        }
+    }
+
+    /// The general case: any range, over the edges of pages and of the medium,
+    /// and pages that are shared.
+    #[cold]
+    fn write_across(&mut self, at: u32, bytes: &[u8]) {
+        for (index, start, part) in Parts::of(at, bytes.len()) {
+            if let Some(page) = self.table.get_mut(index) {
+                page.own()[start..][..part.len()].copy_from_slice(&bytes[part]);
+            }
+        }
+    }
+}
+
+impl Medium for Pages {
+    fn size(&self) -> u32 {
+        u32::try_from(self.table.len() * PAGE).unwrap_or(u32::MAX)
+    }
+
+    #[inline]
+    fn read(&self, at: u32, into: &mut [u8]) {
+        let (index, start) = (at as usize / PAGE, at as usize % PAGE);
+        if let Some(page) = self.table.get(index)
+            && let Some(bytes) = page.bytes().get(start..start + into.len())
+        {
+            into.copy_from_slice(bytes);
+        } else {
+            self.read_across(at, into);
+        }
+    }
+
+    #[inline]
+    fn write(&mut self, at: u32, bytes: &[u8]) {
+        let (index, start) = (at as usize / PAGE, at as usize % PAGE);
+        if let Some(Page::Own(page)) = self.table.get_mut(index)
+            && let Some(place) = page.get_mut(start..start + bytes.len())
+        {
+            place.copy_from_slice(bytes);
+        } else {
+            self.write_across(at, bytes);
+        }
+    }
+}
+
+impl Page {
+    #[inline]
+    fn bytes(&self) -> &[u8; PAGE] {
+        match self {
+            Page::Shared(bytes) => bytes,
+            Page::Own(bytes) => bytes,
+        }
+    }
+
+    /// Makes the page shared, and gives the other share.
+    fn share(&mut self) -> Page {
+        let bytes = match self {
+            Page::Shared(bytes) => bytes.clone(),
+            Page::Own(bytes) => {
+                let bytes = Arc::new(**bytes);
+                *self = Page::Shared(bytes.clone());
+                bytes
+            }
+        };
+        Page::Shared(bytes)
+    }
+
+    /// Makes the page this medium's own, and gives its bytes.
+    fn own(&mut self) -> &mut [u8; PAGE] {
+        if let Page::Shared(bytes) = self {
+            *self = Page::Own(Box::new(**bytes));
+        }
+        match self {
+            Page::Own(bytes) => bytes,
+            // Replaced above.
+            Page::Shared(bytes) => Arc::make_mut(bytes),
+        }
+    }
+}
+
+/// A range of addresses cut at the edges of pages: for each part the index of
+/// its page, its start in the page, and its place in the whole range.
+struct Parts {
+    at: usize,
+    done: usize,
+    len: usize,
+}
+
+impl Parts {
+    fn of(at: u32, len: usize) -> Parts {
+        Parts {
+            at: at as usize,
+            done: 0,
+            len,
+        }
+    }
+}
+
+impl Iterator for Parts {
+    type Item = (usize, usize, core::ops::Range<usize>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let at = self.at + self.done;
+        let (index, start) = (at / PAGE, at % PAGE);
+        let len = (PAGE - start).min(self.len - self.done);
+        let part = self.done..self.done + len;
+        self.done += len;
+        (len > 0).then_some((index, start, part))
+    }
+}
+
+impl fmt::Debug for Pages {
+    /// Its sizes: the bytes are the card's secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pages")
+            .field("size", &self.size())
+            .field("own_bytes", &self.own_bytes())
+            .finish()
+    }
+}

@@ -1,0 +1,624 @@
+//! Objects with an owner, and updates of them that happen wholly or not at all.
+//!
+//! After the journal stands `top` (4 bytes), where free memory begins, and after
+//! that one object behind the other: length (4), owner (1), three zero bytes,
+//! then the bytes of the object, padded to a multiple of 8.
+
+use core::cell::Cell;
+use core::fmt;
+
+use super::journal::{Journal, JournalSize, Kind, read_array};
+use super::medium::{Medium, Pages};
+use super::tear::Tear;
+
+/// Objects begin at multiples of this.
+const ALIGN: u32 = 8;
+/// Length, owner, and three zero bytes.
+const HEADER_LEN: u32 = 8;
+/// Memory is cleared in pieces of this size.
+const CLEAR_LEN: u32 = 1024;
+
+/// To whom an object belongs: the operating system, or one applet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Owner(pub u8);
+
+impl Owner {
+    /// The card operating system itself.
+    pub const OS: Owner = Owner(0);
+}
+
+/// A handle of allocated memory: who owns it, where it is, how long it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Object {
+    owner: Owner,
+    at: u32,
+    len: u32,
+}
+
+impl Object {
+    /// To whom it belongs.
+    #[must_use]
+    #[inline]
+    pub fn owner(self) -> Owner {
+        self.owner
+    }
+
+    /// Its length in bytes.
+    #[must_use]
+    #[inline]
+    #[expect(clippy::len_without_is_empty, reason = "a length, not a collection")]
+    pub fn len(self) -> u32 {
+        self.len
+    }
+
+    /// The form in which it can be kept in memory.
+    #[must_use]
+    #[inline]
+    pub fn reference(self) -> Ref {
+        Ref(self.at)
+    }
+}
+
+/// An object's name in memory: 4 bytes, which stay the same for its whole life.
+///
+/// It promises nothing: [`Store::object`] says whether there is such an object
+/// and whose it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Ref(u32);
+
+impl Ref {
+    /// The name of no object; what fresh memory holds.
+    pub const NONE: Ref = Ref(0);
+
+    /// The name with this number.
+    #[must_use]
+    pub const fn from_number(number: u32) -> Ref {
+        Ref(number)
+    }
+
+    /// The number of this name.
+    #[must_use]
+    pub const fn number(self) -> u32 {
+        self.0
+    }
+}
+
+/// How far an update had come; [`Store::roll_back_to`] goes back there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    generation: u64,
+    entries: usize,
+}
+
+/// Our card is broken: not an answer that a standard names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// Bytes outside an object, or an object that is gone.
+    #[error("an access outside of an object")]
+    Bounds,
+    /// An object of another owner.
+    #[error("an access to an object of another owner")]
+    Foreign,
+    /// More was written in one update than the journal can undo.
+    #[error("an update too large for the journal")]
+    JournalFull,
+    /// The memory cannot be understood at power-on.
+    #[error("the memory is damaged")]
+    Damaged,
+}
+
+/// Why a medium is not a memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Damaged {
+    /// It was never formatted.
+    #[error("not a formatted memory")]
+    NotFormatted,
+    /// It has a format that this program does not know.
+    #[error("memory of format {0}, which this program does not know")]
+    Format(u32),
+    /// What stands at its start is not what was written there.
+    #[error("the plate of the memory is damaged")]
+    Plate,
+    /// Neither of its two slots is whole.
+    #[error("the journal of the memory is damaged")]
+    Journal,
+    /// Its objects do not end where free memory begins.
+    #[error("the objects of the memory are damaged")]
+    Objects,
+}
+
+/// A memory of objects on a medium.
+pub struct Store<M: Medium = Tear<Pages>> {
+    medium: M,
+    journal: Journal,
+    /// Where free memory begins.
+    top: u32,
+    /// One bit for every place at which an object can begin.
+    starts: Vec<u64>,
+    /// Whether an update is open.
+    open: bool,
+    /// How many entries the journal had at the last mark.
+    floor: usize,
+    /// Memory from here on is newer than the update and all its marks: nobody
+    /// can ask for its old bytes.
+    fresh: u32,
+    fault: Cell<Option<Fault>>,
+}
+
+impl<M: Medium> Store<M> {
+    /// Makes an empty memory of a medium, at least 4 KiB large, whatever it held.
+    #[must_use]
+    pub fn format(medium: M) -> Store<M> {
+        let size = JournalSize::of_medium(medium.size());
+        Store::format_with(medium, size)
+    }
+
+    /// As [`Store::format`], with a journal of this size.
+    #[must_use]
+    pub fn format_with(mut medium: M, size: JournalSize) -> Store<M> {
+        clear(&mut medium, 0, u32::MAX);
+        let journal = Journal::format(&mut medium, size);
+        let mut store = Store::around(medium);
+        if let Some(journal) = journal {
+            let base = journal.end() + HEADER_LEN;
+            store.medium.write(journal.end(), &base.to_be_bytes());
+        }
+        store.recover();
+        store
+    }
+
+    /// The memory on a formatted medium, recovered.
+    ///
+    /// # Errors
+    /// What is wrong with the medium.
+    pub fn open(medium: M) -> Result<Store<M>, Damaged> {
+        let mut store = Store::around(medium);
+        store.try_recover()?;
+        Ok(store)
+    }
+
+    /// Power-on: forgets what was known while power was on, puts latches in
+    /// place, undoes an update that power left unfinished, and forgets a fault.
+    /// A damaged memory is a [`Fault::Damaged`], and has no objects.
+    pub fn recover(&mut self) {
+        if self.try_recover().is_err() {
+            self.raise(Fault::Damaged);
+        }
+    }
+
+    fn around(medium: M) -> Store<M> {
+        Store {
+            medium,
+            journal: Journal::none(),
+            top: 0,
+            starts: Vec::new(),
+            open: false,
+            floor: 0,
+            fresh: 0,
+            fault: Cell::new(None),
+        }
+    }
+
+    fn try_recover(&mut self) -> Result<(), Damaged> {
+        self.journal = Journal::none();
+        self.top = 0;
+        self.starts.clear();
+        self.open = false;
+        self.fault.set(None);
+        self.journal = Journal::recover(&mut self.medium)?;
+        let top = self.read_top();
+        let mut at = self.base();
+        while at < top {
+            let (_, len) = self.header(at);
+            self.top = at;
+            let next = self.after(len).ok_or(Damaged::Objects)?;
+            self.set_start(at);
+            at = next;
+        }
+        self.top = top;
+        match at == top && top <= self.medium.size() {
+            true => Ok(()),
+            false => Err(Damaged::Objects),
+        }
+    }
+
+    /// Where the first object's header is.
+    fn base(&self) -> u32 {
+        self.journal.end().saturating_add(HEADER_LEN)
+    }
+
+    fn read_top(&self) -> u32 {
+        u32::from_be_bytes(read_array(&self.medium, self.journal.end()))
+    }
+
+    /// The owner and the length in the header at `at`.
+    fn header(&self, at: u32) -> (Owner, u32) {
+        let [a, b, c, d, owner, ..] = read_array::<8>(&self.medium, at);
+        (Owner(owner), u32::from_be_bytes([a, b, c, d]))
+    }
+
+    /// Where free memory would begin after one more object of this length.
+    fn after(&self, len: u32) -> Option<u32> {
+        let end = self.top.checked_add(HEADER_LEN)?.checked_add(len)?;
+        let end = end.checked_next_multiple_of(ALIGN)?;
+        (end <= self.medium.size()).then_some(end)
+    }
+}
+
+/// Objects.
+impl<M: Medium> Store<M> {
+    /// Allocates an object of `len` zero bytes. `None` where memory has not so
+    /// much left, or where the journal is full, which is a fault besides.
+    pub fn allocate(&mut self, owner: Owner, len: u32) -> Option<Object> {
+        let at = self.top;
+        let top = self.after(len)?;
+        let [a, b, c, d] = len.to_be_bytes();
+        let alone = self.enter();
+        // Free memory belongs to nobody: only the step of `top` is an update.
+        clear(&mut self.medium, at + HEADER_LEN, top);
+        self.medium.write(at, &[a, b, c, d, owner.0, 0, 0, 0]);
+        let done = self.put(Kind::Undo, self.journal.end(), &top.to_be_bytes());
+        if done {
+            self.top = top;
+            self.set_start(at);
+        }
+        self.leave(alone);
+        done.then_some(Object {
+            owner,
+            at: at + HEADER_LEN,
+            len,
+        })
+    }
+
+    /// The object of this name, if there is one.
+    #[must_use]
+    #[inline]
+    pub fn object(&self, name: Ref) -> Option<Object> {
+        let start = name.0.checked_sub(HEADER_LEN)?;
+        if start >= self.top || start % ALIGN != 0 || !self.is_start(start) {
+            return None;
+        }
+        let (owner, len) = self.header(start);
+        Some(Object {
+            owner,
+            at: name.0,
+            len,
+        })
+    }
+
+    /// The object that was allocated first: where the operating system begins
+    /// to find its own.
+    #[must_use]
+    pub fn first(&self) -> Option<Object> {
+        self.object(Ref(self.base().checked_add(HEADER_LEN)?))
+    }
+
+    /// How many bytes the largest object can have that fits.
+    #[must_use]
+    pub fn free_bytes(&self) -> u32 {
+        (self.medium.size().saturating_sub(self.top) & !(ALIGN - 1)).saturating_sub(HEADER_LEN)
+    }
+
+    /// All allocated memory, headers included: equal in two copies of a card
+    /// exactly if their objects and all their bytes are equal.
+    #[must_use]
+    pub fn contents(&self) -> Vec<u8> {
+        let base = self.base();
+        let mut bytes = vec![0; self.top.saturating_sub(base) as usize];
+        self.medium.read(base, &mut bytes);
+        bytes
+    }
+
+    #[inline]
+    fn start_bit(&self, at: u32) -> (usize, u64) {
+        let index = at.wrapping_sub(self.base()) / ALIGN;
+        (index as usize / 64, 1 << (index % 64))
+    }
+
+    #[inline]
+    fn is_start(&self, at: u32) -> bool {
+        let (word, bit) = self.start_bit(at);
+        self.starts.get(word).is_some_and(|bits| bits & bit != 0)
+    }
+
+    fn set_start(&mut self, at: u32) {
+        let (word, bit) = self.start_bit(at);
+        if word >= self.starts.len() {
+            self.starts.resize(word + 1, 0);
+        }
+        if let Some(bits) = self.starts.get_mut(word) {
+            *bits |= bit;
+        }
+    }
+
+    /// Forgets the objects from `top` on.
+    fn lower_top(&mut self) {
+        self.top = self.read_top();
+        let (word, bit) = self.start_bit(self.top);
+        self.starts.truncate(word + 1);
+        if let Some(bits) = self.starts.get_mut(word) {
+            *bits &= bit - 1;
+        }
+    }
+}
+
+/// Bytes of objects.
+impl<M: Medium> Store<M> {
+    /// Copies bytes of an object. Outside of it they are zero, and a fault.
+    #[inline]
+    pub fn read(&self, object: Object, offset: u32, into: &mut [u8]) {
+        match self.place(object, offset, into.len()) {
+            Some(at) => self.medium.read(at, into),
+            None => into.fill(0),
+        }
+    }
+
+    /// The `N` bytes of an object from `offset` on. Outside of it they are zero,
+    /// and a fault.
+    #[must_use]
+    #[inline]
+    pub fn read_array<const N: usize>(&self, object: Object, offset: u32) -> [u8; N] {
+        match self.place(object, offset, N) {
+            Some(at) => read_array(&self.medium, at),
+            None => [0; N],
+        }
+    }
+
+    /// Appends bytes of an object to `out`. Outside of it nothing is appended,
+    /// and that is a fault.
+    #[inline]
+    pub fn append_to(&self, object: Object, offset: u32, len: u32, out: &mut Vec<u8>) {
+        if let Some(at) = self.place(object, offset, len as usize) {
+            let start = out.len();
+            out.resize(start + len as usize, 0);
+            self.medium.read(at, &mut out[start..]);
+        }
+    }
+
+    /// Replaces bytes of an object, as part of the open update; with none open,
+    /// as an update of its own. Outside of the object nothing is written, and
+    /// that is a fault.
+    #[inline]
+    pub fn write(&mut self, object: Object, offset: u32, bytes: &[u8]) {
+        self.change(Kind::Undo, object, offset, bytes);
+    }
+
+    /// Replaces bytes of an object at once and for good: neither roll-back nor
+    /// loss of power undoes or tears it. Outside of the object nothing is
+    /// written, and that is a fault.
+    ///
+    /// Bytes are either written or latched: where one update does both to the
+    /// same byte, its roll-back also undoes the latch.
+    #[inline]
+    pub fn latch(&mut self, object: Object, offset: u32, bytes: &[u8]) {
+        self.change(Kind::Latch, object, offset, bytes);
+    }
+
+    #[inline]
+    fn change(&mut self, kind: Kind, object: Object, offset: u32, bytes: &[u8]) {
+        if let Some(at) = self.place(object, offset, bytes.len()) {
+            let alone = self.enter();
+            self.put(kind, at, bytes);
+            self.leave(alone);
+        }
+    }
+
+    /// The address of `len` bytes of an object, or a fault.
+    #[inline]
+    fn place(&self, object: Object, offset: u32, len: usize) -> Option<u32> {
+        let within = u64::from(offset) + len as u64 <= u64::from(object.len);
+        let exists = u64::from(object.at) + u64::from(object.len) <= u64::from(self.top);
+        if within && exists {
+            Some(object.at + offset)
+        } else {
+            self.raise(Fault::Bounds);
+            None
+        }
+    }
+
+    /// One write, of which the journal knows. False, and a fault, if it is full.
+    #[inline]
+    fn put(&mut self, kind: Kind, at: u32, bytes: &[u8]) -> bool {
+        let known = at >= self.fresh
+            || bytes.is_empty()
+            || kind == Kind::Undo && self.journal.covers(self.floor, at, bytes.len());
+        if !known && !self.journal.record(&mut self.medium, kind, at, bytes) {
+            self.raise(Fault::JournalFull);
+            return false;
+        }
+        self.medium.write(at, bytes);
+        true
+    }
+}
+
+/// Updates.
+impl<M: Medium> Store<M> {
+    /// Opens an update: what is written from now on happens wholly or not at all.
+    /// Within an open update this does nothing.
+    #[inline]
+    pub fn begin(&mut self) {
+        if !self.open {
+            self.open = true;
+            self.floor = 0;
+            self.fresh = self.top;
+        }
+    }
+
+    /// Ends the update: what was written stays. An update with a fault that was
+    /// not taken is rolled back instead.
+    #[inline]
+    pub fn commit(&mut self) {
+        if self.open {
+            if self.fault.get().is_some() {
+                return self.roll_back();
+            }
+            self.open = false;
+            if !self.journal.is_empty() {
+                self.journal.retire(&mut self.medium);
+            }
+        }
+    }
+
+    /// Ends the update: what was written is undone, what was latched stays.
+    pub fn roll_back(&mut self) {
+        if self.open {
+            self.open = false;
+            if !self.journal.is_empty() {
+                self.journal.undo(&mut self.medium, 0);
+                self.journal.retire(&mut self.medium);
+                self.lower_top();
+            }
+        }
+    }
+
+    /// How far the open update has come.
+    #[must_use]
+    pub fn mark(&mut self) -> Mark {
+        self.floor = self.journal.len();
+        self.fresh = self.top;
+        Mark {
+            generation: self.journal.generation(),
+            entries: self.journal.len(),
+        }
+    }
+
+    /// Undoes what the open update wrote since the mark; what was latched stays.
+    /// Later marks are void. A mark of another update does nothing.
+    pub fn roll_back_to(&mut self, mark: Mark) {
+        if self.open && mark.generation == self.journal.generation() {
+            self.journal.undo(&mut self.medium, mark.entries);
+            self.lower_top();
+        }
+    }
+
+    /// Opens an update for one write, if none is open.
+    #[inline]
+    fn enter(&mut self) -> bool {
+        let alone = !self.open;
+        self.begin();
+        alone
+    }
+
+    #[inline]
+    fn leave(&mut self, alone: bool) {
+        if alone {
+            self.commit();
+        }
+    }
+}
+
+/// Faults, and what lies below.
+impl<M: Medium> Store<M> {
+    /// Remembers a fault; the first one stays.
+    #[cold]
+    pub fn raise(&self, fault: Fault) {
+        if self.fault.get().is_none() {
+            self.fault.set(Some(fault));
+        }
+    }
+
+    /// The first fault since the last call, and forgets it.
+    pub fn take_fault(&mut self) -> Option<Fault> {
+        self.fault.take()
+    }
+
+    /// The medium below.
+    pub fn medium(&self) -> &M {
+        &self.medium
+    }
+
+    /// The medium below. What is written there passes by the journal.
+    pub fn medium_mut(&mut self) -> &mut M {
+        &mut self.medium
+    }
+}
+
+impl Store {
+    /// A copy of this memory with power, in whatever state it is; from now on
+    /// each sees its own changes only.
+    #[must_use]
+    pub fn fork(&mut self) -> Store {
+        Store {
+            medium: Tear::new(self.medium.medium_mut().fork()),
+            journal: self.journal.fork(),
+            starts: self.starts.clone(),
+            fault: self.fault.clone(),
+            ..*self
+        }
+    }
+}
+
+impl<M: Medium> fmt::Debug for Store<M> {
+    /// Its sizes: the bytes are the card's secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store")
+            .field("size", &self.medium.size())
+            .field("free_bytes", &self.free_bytes())
+            .field("open", &self.open)
+            .field("fault", &self.fault.get())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Zeroes memory from `at` to `end`, writing only where it is not zero.
+fn clear(medium: &mut impl Medium, at: u32, end: u32) {
+    let (mut at, end) = (at, end.min(medium.size()));
+    let mut bytes = [0; CLEAR_LEN as usize];
+    while at < end {
+        let len = (end - at).min(CLEAR_LEN);
+        let part = &mut bytes[..len as usize];
+        medium.read(at, part);
+        if part.iter().any(|byte| *byte != 0) {
+            part.fill(0);
+            medium.write(at, part);
+        }
+        at += len;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Pages, Tear};
+    use super::{Fault, Owner, Store};
+
+    fn store() -> Store {
+        Store::format(Tear::new(Pages::new(64 * 1024)))
+    }
+
+    #[test]
+    fn a_commit_keeps_and_a_roll_back_undoes() {
+        let mut store = store();
+        let object = store.allocate(Owner(1), 600).expect("room");
+        store.begin();
+        store.write(object, 0, &[1; 600]);
+        store.commit();
+        store.begin();
+        store.write(object, 10, &[2; 500]);
+        store.write(object, 0, &[3; 2]);
+        store.latch(object, 599, &[9]);
+        store.roll_back();
+        let mut bytes = [0; 600];
+        store.read(object, 0, &mut bytes);
+        assert_eq!((&bytes[..599], bytes[599]), (&[1; 599][..], 9));
+        assert_eq!(store.take_fault(), None);
+    }
+
+    #[test]
+    fn a_rolled_back_object_is_gone() {
+        let mut store = store();
+        let first = store.allocate(Owner(1), 9).expect("room");
+        let free = store.free_bytes();
+        store.begin();
+        let gone = store.allocate(Owner(2), 100).expect("room");
+        store.write(gone, 0, &[7; 100]);
+        store.roll_back();
+        assert_eq!(store.free_bytes(), free);
+        assert_eq!(store.object(gone.reference()), None);
+        assert_eq!(store.first(), Some(first));
+        store.write(gone, 0, &[7]);
+        assert_eq!(store.take_fault(), Some(Fault::Bounds));
+        let again = store.allocate(Owner(3), 100).expect("room");
+        assert_eq!(store.read_array::<100>(again, 0), [0; 100]);
+        assert_eq!(store.object(again.reference()), Some(again));
+    }
+}
