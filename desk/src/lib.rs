@@ -1,1 +1,6 @@
-//! desk.
+//! Everything off the card: profiles, keys, security modules, issuing.
+//!
+//! The desk and the card share only the wire: what is here knows a card by
+//! `Icc` and by the standards, never by its code.
+
+pub mod profile;
