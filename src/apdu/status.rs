@@ -33,6 +33,7 @@ macro_rules! status_words {
 
 status_words! {
     OK = 0x9000 "normal ending" "正常结束";
+    NO_INFORMATION = 0x6200 "warning without information" "警告，无信息";
     SELECTED_FILE_INVALIDATED = 0x6283 "selected file deactivated" "所选文件已失效";
     MORE_DATA_WARNING = 0x6310 "more data available" "还有数据";
     COMPARISON_FAILED = 0x6300 "verification failed" "验证失败";

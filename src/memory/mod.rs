@@ -12,3 +12,6 @@ pub use medium::{Medium, Pages};
 pub use store::{Damaged, Fault, Mark, Object, Owner, Ref, Store};
 pub use tear::{Cut, Ending, Tear};
 pub use transient::{Ram, RamObject};
+
+/// The memory of a card, whose power can be cut.
+pub type Silicon = Store<Tear<Pages>>;

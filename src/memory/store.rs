@@ -36,6 +36,13 @@ pub struct Object {
 }
 
 impl Object {
+    /// An object that is nowhere: any access is a fault.
+    pub const NOWHERE: Object = Object {
+        owner: Owner::OS,
+        at: 0,
+        len: 0,
+    };
+
     /// To whom it belongs.
     #[must_use]
     #[inline]

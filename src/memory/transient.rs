@@ -19,6 +19,9 @@ pub struct RamObject {
 }
 
 impl RamObject {
+    /// An object that is nowhere: any access is a fault.
+    pub const NOWHERE: RamObject = RamObject { at: 0, len: 0 };
+
     /// Its length in bytes.
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "a length, not a collection")]
@@ -87,10 +90,12 @@ impl Ram {
         }
     }
 
-    /// Zeroes an object.
-    pub fn clear(&mut self, object: RamObject) {
-        if let Some(bytes) = self.bytes.get_mut(object.at..object.at + object.len) {
-            bytes.zeroize();
+    /// Zeroes `len` bytes of an object. Outside of the object nothing is cleared,
+    /// and that is a fault.
+    pub fn clear(&mut self, object: RamObject, offset: usize, len: usize) {
+        match place(object, offset, len).and_then(|place| self.bytes.get_mut(place)) {
+            Some(bytes) => bytes.zeroize(),
+            None => self.raise(),
         }
     }
 
@@ -149,7 +154,7 @@ mod tests {
         let (first, second) = (ram.allocate(2), ram.allocate(2));
         ram.write(first, 0, &[1, 1]);
         ram.write(second, 0, &[2, 2]);
-        ram.clear(first);
+        ram.clear(first, 0, first.len());
         assert_eq!(ram.read_array::<2>(first, 0), [0, 0]);
         assert_eq!(ram.read_array::<2>(second, 0), [2, 2]);
         ram.clear_all();

@@ -1,0 +1,119 @@
+//! A PIN whose try counter survives roll-back, reset and power cuts.
+//!
+//! The counter goes down before the comparison, at once, so that no cut and no
+//! refusal gives a try back.
+//!
+//! Source: Java Card 3.0.4 Classic, API, `javacard.framework.OwnerPIN`.
+
+use super::{Ctx, Latch, Nv, Plan, Transient};
+use crate::crypto::equal;
+
+/// The greatest number of PIN bytes.
+const LEN_MAX: usize = 16;
+
+/// A PIN of 0 to 16 bytes with a try counter and a flag "verified".
+///
+/// The flag falls at a reset and when the PIN is replaced, and survives another
+/// SELECT.
+#[derive(Debug)]
+pub struct OwnerPin {
+    /// Length byte, then the PIN, then zeros.
+    value: Nv<[u8; 1 + LEN_MAX]>,
+    limit: Nv<u8>,
+    tries: Latch<u8>,
+    verified: Transient<bool>,
+}
+
+impl OwnerPin {
+    /// Names its cells.
+    pub fn attach(plan: &mut Plan) -> OwnerPin {
+        OwnerPin {
+            value: plan.nv(),
+            limit: plan.nv(),
+            tries: plan.latch(),
+            verified: plan.transient_on_reset(),
+        }
+    }
+
+    /// Sets how many wrong PINs in a row block it, and gives that many tries.
+    pub fn set_limit(&self, ctx: &mut Ctx<'_>, tries: u8) {
+        ctx.set(&self.limit, tries);
+        ctx.set(&self.tries, tries);
+    }
+
+    /// How many wrong PINs in a row block it.
+    #[must_use]
+    pub fn limit(&self, ctx: &Ctx<'_>) -> u8 {
+        ctx.get(&self.limit)
+    }
+
+    /// How many tries are left; 0 is blocked.
+    #[must_use]
+    pub fn tries_left(&self, ctx: &Ctx<'_>) -> u8 {
+        ctx.get(&self.tries)
+    }
+
+    /// Compares, constant in time; whether it was the PIN.
+    ///
+    /// Blocked, it is never the PIN and nothing is compared. Right, the counter is
+    /// full again and the flag stands; wrong, the flag falls.
+    pub fn check(&self, ctx: &mut Ctx<'_>, pin: &[u8]) -> bool {
+        let Some(left) = ctx.get(&self.tries).checked_sub(1) else {
+            self.forget(ctx);
+            return false;
+        };
+        ctx.set(&self.tries, left);
+        let right = framed(pin).is_some_and(|given| equal(&ctx.get(&self.value), &given));
+        if right {
+            let limit = ctx.get(&self.limit);
+            ctx.set(&self.tries, limit);
+        }
+        ctx.set(&self.verified, right);
+        right
+    }
+
+    /// Whether it was verified since the last reset.
+    #[must_use]
+    #[inline]
+    pub fn is_verified(&self, ctx: &Ctx<'_>) -> bool {
+        ctx.get(&self.verified)
+    }
+
+    /// Forgets that it was verified.
+    pub fn forget(&self, ctx: &mut Ctx<'_>) {
+        ctx.set(&self.verified, false);
+    }
+
+    /// Whether there is none: its length is 0.
+    #[must_use]
+    pub fn is_empty(&self, ctx: &Ctx<'_>) -> bool {
+        ctx.get(&self.value)[0] == 0
+    }
+
+    /// Replaces it, with all its tries and the flag fallen; `false` and nothing
+    /// done beyond 16 bytes.
+    #[must_use]
+    pub fn replace(&self, ctx: &mut Ctx<'_>, pin: &[u8]) -> bool {
+        let Some(value) = framed(pin) else {
+            return false;
+        };
+        ctx.set(&self.value, value);
+        self.unblock(ctx);
+        true
+    }
+
+    /// Gives all tries back; the flag falls.
+    pub fn unblock(&self, ctx: &mut Ctx<'_>) {
+        let limit = ctx.get(&self.limit);
+        ctx.set(&self.tries, limit);
+        self.forget(ctx);
+    }
+}
+
+/// The PIN as it is kept: length, bytes, zeros.
+fn framed(pin: &[u8]) -> Option<[u8; 1 + LEN_MAX]> {
+    let mut value = [0; 1 + LEN_MAX];
+    value[0] = u8::try_from(pin.len()).ok()?;
+    value.get_mut(1..=pin.len())?.copy_from_slice(pin);
+    Some(value)
+}

@@ -1,0 +1,160 @@
+//! The firewall: one applet's memory is lent to it for one command, as one update.
+//!
+//! `Ok` commits and `Err` rolls back; a fault ends in '6F00' with all rolled back.
+//!
+//! Source: Java Card 3.0.4 Classic, runtime environment specification, 6 and 7.
+
+use super::card::Card;
+use super::registry::Own;
+use crate::apdu::Sw;
+use crate::applet::{CardLifeCycle, Ctx, Deed, Guest, Hold, Outcome};
+
+/// A command could not be decided because the card is broken.
+#[derive(Debug)]
+pub(super) struct Broken;
+
+impl Card {
+    /// Lets the applet with this index do `work` on a channel.
+    ///
+    /// # Errors
+    /// [`Broken`] after a fault; what was written is rolled back.
+    pub(super) fn enter(
+        &mut self,
+        index: usize,
+        channel: u8,
+        answer: &mut Vec<u8>,
+        work: impl FnOnce(&dyn Guest, &mut Ctx<'_>) -> Outcome,
+    ) -> Result<Sw, Broken> {
+        let Card {
+            memory,
+            ram,
+            registry,
+            random,
+            system,
+            life_cycle,
+            ..
+        } = self;
+        let Some(entry) = registry.get(index) else {
+            return Ok(Sw::APPLET_SELECT_FAILED);
+        };
+        let mut deed = None;
+        memory.begin();
+        let mut ctx = Ctx {
+            hold: Hold {
+                memory,
+                ram,
+                owner: entry.owner,
+                privileges: entry.privileges,
+                channel,
+                card_life_cycle: *life_cycle,
+                stack: 0,
+            },
+            answer,
+            peers: &*registry,
+            deed: &mut deed,
+            random,
+            draws: system.draws,
+        };
+        let outcome = work(&*entry.guest, &mut ctx);
+        let outcome = match (outcome, deed) {
+            (Ok(reply), Some(deed)) => self.perform(deed, channel).map(|()| reply),
+            (outcome, _) => outcome,
+        };
+        if self.memory.take_fault().or(self.ram.take_fault()).is_some() {
+            self.memory.roll_back();
+            answer.clear();
+            return Err(Broken);
+        }
+        match outcome {
+            Ok(reply) => {
+                self.memory.commit();
+                Ok(reply.sw())
+            }
+            Err(sw) => {
+                self.memory.roll_back();
+                answer.clear();
+                Ok(sw)
+            }
+        }
+    }
+
+    /// Does what a privileged applet asked for, in the update of its command.
+    fn perform(&mut self, deed: Deed, channel: u8) -> Result<(), Sw> {
+        match deed {
+            Deed::Install {
+                load_file,
+                module,
+                instance,
+                privileges,
+                parameters,
+            } => {
+                let module = self
+                    .rom
+                    .module(&module)
+                    .filter(|module| module.load_file == load_file);
+                let module = module.ok_or(Sw::REFERENCE_DATA_NOT_FOUND)?;
+                if self.registry.has(&instance) {
+                    return Err(Sw::CONDITIONS_NOT_MET);
+                }
+                let entry = self
+                    .registry
+                    .admit(
+                        instance,
+                        privileges,
+                        module,
+                        &mut self.memory,
+                        &mut self.ram,
+                    )
+                    .ok_or(Sw::NOT_ENOUGH_MEMORY)?;
+                let mut ctx = Ctx {
+                    hold: Hold {
+                        memory: &mut self.memory,
+                        ram: &mut self.ram,
+                        owner: entry.owner,
+                        privileges,
+                        channel,
+                        card_life_cycle: self.life_cycle,
+                        stack: 0,
+                    },
+                    answer: &mut Vec::new(),
+                    peers: &self.registry,
+                    deed: &mut None,
+                    random: &self.random,
+                    draws: self.system.draws,
+                };
+                entry.guest.settle_in(&mut ctx, &parameters)?;
+                self.registry.push(entry, &self.system, &mut self.memory);
+            }
+            Deed::SetAtr(atr) => {
+                let mut cell = [0; 34];
+                let room = cell
+                    .get_mut(1..=atr.len())
+                    .filter(|_| (2..=33).contains(&atr.len()));
+                room.ok_or(Sw::WRONG_DATA)?.copy_from_slice(&atr);
+                cell[0] = u8::try_from(atr.len()).unwrap_or(0);
+                self.system.atr.poke(&mut self.memory, &cell);
+            }
+            Deed::SetCardLifeCycle(state) => {
+                let onwards = state > self.life_cycle;
+                let unlocked =
+                    (self.life_cycle, state) == (CardLifeCycle::Locked, CardLifeCycle::Secured);
+                if !onwards && !unlocked {
+                    return Err(Sw::CONDITIONS_NOT_MET);
+                }
+                self.system
+                    .life_cycle
+                    .poke(&mut self.memory, &(state as u8));
+                self.life_cycle = state;
+            }
+            Deed::SetLocked { instance, locked } => {
+                if !self
+                    .registry
+                    .set_locked(&instance, locked, &self.system, &mut self.memory)
+                {
+                    return Err(Sw::REFERENCE_DATA_NOT_FOUND);
+                }
+            }
+        }
+        Ok(())
+    }
+}
