@@ -39,5 +39,6 @@ pub mod apdu;
 pub mod applet;
 pub mod crypto;
 pub mod icc;
+pub mod link;
 pub mod memory;
 pub mod os;
