@@ -42,3 +42,4 @@ pub mod icc;
 pub mod link;
 pub mod memory;
 pub mod os;
+pub mod tlv;
