@@ -38,6 +38,7 @@ pub mod aid;
 pub mod apdu;
 pub mod applet;
 pub mod crypto;
+pub mod files;
 pub mod icc;
 pub mod link;
 pub mod memory;
