@@ -1,1 +1,2 @@
 //! applets.
+pub mod social;
