@@ -39,8 +39,8 @@ enum Schedule {
 impl Expanded {
     pub(super) fn new(key: &Key) -> Expanded {
         Expanded(match key.cipher() {
-            Cipher::Des => Schedule::Des(Des::new(&key.left())),
-            Cipher::TripleDes => Schedule::TripleDes(TripleDes::new(&key.left(), &key.right())),
+            Cipher::Des => Schedule::Des(Des::new(key.halves().0)),
+            Cipher::TripleDes => Schedule::TripleDes(TripleDes::new(key.halves())),
             Cipher::Sm4 => Schedule::Sm4(Sm4::new(key.lane())),
             Cipher::Aes128 => Schedule::Aes128(Aes128::new(key.lane().into())),
         })
@@ -174,5 +174,98 @@ fn first_half(lane: &mut [u8; 16]) -> &mut [u8; 8] {
 pub(super) fn xor(lane: &mut [u8; 16], other: &[u8; 16]) {
     for (byte, other) in lane.iter_mut().zip(other) {
         *byte ^= other;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::PartialBlock;
+    use crate::crypto::Key;
+    use proptest::prelude::{any, prop, proptest};
+
+    const TEXT: &[u8; 24] = b"Now is the time for all ";
+
+    fn keys() -> [Key; 4] {
+        [
+            Key::des([0x13; 8]),
+            Key::triple_des(*b"@ABCDEFGHIJKLMNO"),
+            Key::sm4([0x31; 16]),
+            Key::aes_128([0x77; 16]),
+        ]
+    }
+
+    /// FIPS 81, appendix B.
+    #[test]
+    fn des_has_the_known_texts_of_its_modes() {
+        let key = Key::des([0x01, 0x23, 0x45, 0x67, 0x89, 0xAB, 0xCD, 0xEF]).expand();
+        let mut text = *TEXT;
+        key.encrypt_ecb(&mut text).unwrap();
+        assert_eq!(
+            hex::encode_upper(text),
+            "3FA40E8A984D48156A271787AB8883F9893D51EC4B563B53"
+        );
+        key.decrypt_ecb(&mut text).unwrap();
+        assert_eq!(text, *TEXT);
+        let mut iv = [0; 16];
+        iv[..8].copy_from_slice(&[0x12, 0x34, 0x56, 0x78, 0x90, 0xAB, 0xCD, 0xEF]);
+        key.encrypt_cbc(&iv, &mut text).unwrap();
+        assert_eq!(
+            hex::encode_upper(text),
+            "E5C7CDDE872BF27C43E934008C389C0F683788499A7C05F6"
+        );
+        key.decrypt_cbc(&iv, &mut text).unwrap();
+        assert_eq!(text, *TEXT);
+    }
+
+    #[test]
+    fn an_8_byte_block_leaves_the_rest_of_its_lane() {
+        for key in keys() {
+            let key = key.expand();
+            let mut lane = [0x5A; 16];
+            key.encrypt_block(&mut lane);
+            assert_ne!(lane[..8], [0x5A; 8]);
+            assert_eq!(lane[8..] == [0x5A; 8], key.block_len() == 8);
+            key.decrypt_block(&mut lane);
+            assert_eq!(lane, [0x5A; 16]);
+        }
+    }
+
+    #[test]
+    fn data_that_is_not_whole_blocks_is_left_as_it_was() {
+        for key in keys() {
+            let key = key.expand();
+            let block_len = key.block_len();
+            for len in 0..=48 {
+                let mut data = vec![7; len];
+                let wrong = Err(PartialBlock { len, block_len });
+                if len.is_multiple_of(block_len) {
+                    assert_eq!(key.encrypt_ecb(&mut data), Ok(()));
+                    assert_eq!(key.decrypt_ecb(&mut data), Ok(()));
+                } else {
+                    assert_eq!(key.encrypt_ecb(&mut data), wrong);
+                    assert_eq!(key.decrypt_ecb(&mut data), wrong);
+                    assert_eq!(key.encrypt_cbc(&[0; 16], &mut data), wrong);
+                    assert_eq!(key.decrypt_cbc(&[0; 16], &mut data), wrong);
+                }
+                assert_eq!(data, vec![7; len]);
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_enciphered_is_read_again(
+            mut data in prop::collection::vec(any::<u8>(), 0..100), iv: [u8; 16],
+        ) {
+            for key in keys() {
+                data.resize(data.len().next_multiple_of(16), 0);
+                let key = key.expand();
+                let before = data.clone();
+                key.encrypt_cbc(&iv, &mut data).unwrap();
+                assert!(data.is_empty() || data != before);
+                key.decrypt_cbc(&iv, &mut data).unwrap();
+                assert_eq!(data, before);
+            }
+        }
     }
 }

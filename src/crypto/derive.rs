@@ -170,8 +170,8 @@ pub fn mac(key: &Expanded, parts: &[&[u8]]) -> [u8; 4] {
 pub fn tac_key(transaction: &Key) -> Key {
     match transaction.cipher() {
         Cipher::TripleDes => {
-            let sum =
-                u64::from_be_bytes(transaction.left()) ^ u64::from_be_bytes(transaction.right());
+            let (left, right) = transaction.halves();
+            let sum = u64::from_be_bytes(*left) ^ u64::from_be_bytes(*right);
             Key::des(sum.to_be_bytes())
         }
         _ => transaction.clone(),

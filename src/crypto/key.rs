@@ -175,16 +175,10 @@ impl Key {
         &mut self.bytes
     }
 
-    /// The left 8 bytes, as a DES key.
-    pub(super) fn left(&self) -> [u8; 8] {
-        let [left @ .., _, _, _, _, _, _, _, _] = self.bytes;
-        left
-    }
-
-    /// The right 8 bytes, as a DES key.
-    pub(super) fn right(&self) -> [u8; 8] {
-        let [_, _, _, _, _, _, _, _, right @ ..] = self.bytes;
-        right
+    /// Its left and right 8 bytes, each a DES key.
+    pub(super) fn halves(&self) -> (&[u8; 8], &[u8; 8]) {
+        let halves = self.bytes.as_chunks().0;
+        (&halves[0], &halves[1])
     }
 
     /// Which cipher it is a key of.
@@ -224,7 +218,7 @@ impl Key {
     #[must_use]
     pub fn left_half(&self) -> Key {
         match self.cipher {
-            Cipher::TripleDes => Key::des(self.left()),
+            Cipher::TripleDes => Key::des(*self.halves().0),
             _ => self.clone(),
         }
     }
