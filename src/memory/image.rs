@@ -10,11 +10,14 @@
 //! | 32     | SM3 of everything before                                 |
 //!
 //! An image survives the death of its writer at any instant because it is never
-//! changed: a new one is written beside it, forced to the disk, and given its
-//! name, which replaces the old one at once. So a path holds the old image or
-//! the new one, whole. An embedded store would give the same promise for many
-//! small changes; an image is one value, small, and saved at once, and a file
-//! that can be copied, compared and sent by mail is worth more.
+//! changed: a new one is written beside it, forced to the disk, and then given
+//! its name, which replaces the old one at once. So a path holds the old image or
+//! the new one, whole; all that a dead writer leaves is a file named
+//! `.card-image-` and some letters. An embedded store gives the same promise for
+//! many small changes, but an image is one small value, saved at once, and a file
+//! that can be copied, compared and sent is worth more.
+//!
+//! An image holds the card's keys, and is made readable for its owner alone.
 //!
 //! Source: GB/T 32905-2016 (SM3); POSIX.1-2024, `rename()`.
 
@@ -31,6 +34,8 @@ const FORMAT: u32 = 1;
 const HEAD_LEN: usize = 20;
 const PAGE_LEN: u32 = 1024;
 const CHECK_LEN: usize = 32;
+/// How the name of an image begins that is not yet finished.
+const UNFINISHED: &str = ".card-image-";
 
 /// Why an image was not saved or not loaded.
 #[derive(Debug, thiserror::Error)]
@@ -39,7 +44,6 @@ pub struct ImageError {
     /// Which file.
     pub path: PathBuf,
     /// What is wrong.
-    #[source]
     pub kind: ImageErrorKind,
 }
 
@@ -47,7 +51,7 @@ pub struct ImageError {
 #[derive(Debug, thiserror::Error)]
 pub enum ImageErrorKind {
     /// The host could not read or write it.
-    #[error("cannot be read or written")]
+    #[error("cannot be read or written: {0}")]
     Io(#[from] io::Error),
     /// It does not begin like a card image.
     #[error("not a card image")]
@@ -103,7 +107,9 @@ fn write_beside(path: &Path, bytes: &[u8]) -> io::Result<()> {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    let mut file = tempfile::Builder::new()
+        .prefix(UNFINISHED)
+        .tempfile_in(folder)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
     file.persist(path)?;
@@ -167,4 +173,171 @@ fn decode(bytes: &[u8]) -> Result<Pages, ImageErrorKind> {
         }
     }
     Ok(medium)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::process::{Command, Stdio};
+    use std::time::Duration;
+
+    use super::super::{Owner, Store};
+    use super::{CHECK_LEN, FORMAT, HEAD_LEN, ImageErrorKind, Medium, PAGE_LEN, Pages};
+    use super::{decode, encode, load, save};
+
+    fn medium() -> Pages {
+        let mut medium = Pages::new(16 * 1024);
+        medium.write(0, &[1; 10]);
+        medium.write(5000, &[2; 2000]);
+        medium
+    }
+
+    fn bytes(medium: &impl Medium) -> Vec<u8> {
+        let mut bytes = vec![0; medium.size() as usize];
+        medium.read(0, &mut bytes);
+        bytes
+    }
+
+    #[test]
+    fn an_image_gives_back_the_medium_and_leaves_out_blank_pages() {
+        for medium in [Pages::new(0), Pages::new(1024), medium()] {
+            let image = encode(&medium);
+            let loaded = decode(&image).expect("whole");
+            assert_eq!(bytes(&loaded), bytes(&medium));
+        }
+        let pages = 1 + 3;
+        let len = HEAD_LEN + pages * (4 + PAGE_LEN as usize) + CHECK_LEN;
+        assert_eq!(encode(&medium()).len(), len);
+    }
+
+    #[test]
+    fn every_truncated_image_is_refused() {
+        let image = encode(&medium());
+        for len in 0..image.len() {
+            match decode(&image[..len]) {
+                Err(ImageErrorKind::NotAnImage) => assert!(len < 8),
+                Err(ImageErrorKind::Truncated { found, expected }) => {
+                    assert!(len >= 8 && found == len && expected > len);
+                }
+                other => panic!("{len} bytes: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn an_image_with_a_byte_changed_or_added_is_refused() {
+        let mut image = encode(&medium());
+        for at in 0..image.len() {
+            for change in [0x01, 0x80, 0xFF] {
+                image[at] ^= change;
+                assert!(decode(&image).is_err(), "byte {at}");
+                image[at] ^= change;
+            }
+        }
+        image.push(0);
+        assert!(matches!(decode(&image), Err(ImageErrorKind::Damaged)));
+    }
+
+    #[test]
+    fn an_image_of_a_newer_format_says_so() {
+        let mut image = encode(&medium());
+        image[8..12].copy_from_slice(&(FORMAT + 1).to_be_bytes());
+        image.truncate(30);
+        let Err(ImageErrorKind::Newer { found }) = decode(&image) else {
+            panic!("refused for another reason");
+        };
+        assert_eq!(found, FORMAT + 1);
+    }
+
+    #[test]
+    fn an_error_names_the_file_and_what_is_wrong_with_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("card.image");
+        let says = |text: &str| {
+            let error = load(&path).expect_err("refused").to_string();
+            assert!(
+                error.contains("card.image") && error.contains(text),
+                "{error}"
+            );
+        };
+        says("cannot be read");
+        std::fs::write(&path, "{}").expect("written");
+        says("not a card image");
+        let mut image = encode(&medium());
+        std::fs::write(&path, &image[..100]).expect("written");
+        says("truncated card image: 100 bytes of");
+        image[1000] ^= 1;
+        std::fs::write(&path, &image).expect("written");
+        says("damaged card image");
+        image[11] = 9;
+        std::fs::write(&path, &image).expect("written");
+        says("format 9, newer");
+        let nowhere = folder.path().join("none").join("card.image");
+        let error = save(&nowhere, &medium()).expect_err("no such folder");
+        assert!(error.to_string().contains("none"), "{error}");
+    }
+
+    #[test]
+    fn a_saved_card_is_a_saved_memory() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("card.image");
+        let mut store = Store::format(Pages::new(64 * 1024));
+        let object = store.allocate(Owner(1), 3000).expect("room");
+        store.write(object, 0, &[1; 3000]);
+        // Saved in the middle of an update, which then never happened.
+        store.begin();
+        store.write(object, 0, &[2; 3000]);
+        save(&path, store.medium()).expect("saved");
+        let loaded = Store::open(load(&path).expect("loaded")).expect("sound");
+        store.roll_back();
+        assert_eq!(loaded.first(), Some(object));
+        assert_eq!(loaded.contents(), store.contents());
+    }
+
+    /// Tells the test below, started once more as a process of its own, to save
+    /// images to this path until it is killed.
+    const SAVER: &str = "CARDLAB_TEST_SAVE_IMAGES_TO";
+
+    #[test]
+    fn an_image_survives_the_death_of_its_writer_at_any_instant() {
+        if let Some(path) = std::env::var_os(SAVER) {
+            save_until_killed(Path::new(&path));
+        }
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("card.image");
+        save(&path, &filled(0)).expect("saved");
+        let program = std::env::current_exe().expect("this program");
+        let name = "memory::image::tests::an_image_survives_the_death_of_its_writer_at_any_instant";
+        let mut seen = [false; 256];
+        for round in 0..50_u64 {
+            let mut saver = Command::new(&program)
+                .args(["--exact", name])
+                .env(SAVER, &path)
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .expect("started");
+            // From its start to long after it has begun to save.
+            std::thread::sleep(Duration::from_micros(round * 7919 % 30_000));
+            saver.kill().expect("killed");
+            saver.wait().expect("dead");
+            let image = bytes(&load(&path).expect("a whole image"));
+            assert!(image.iter().all(|byte| *byte == image[0]));
+            seen[usize::from(image[0])] = true;
+        }
+        assert!(seen.iter().filter(|seen| **seen).count() > 3);
+    }
+
+    fn filled(byte: u8) -> Pages {
+        let mut medium = Pages::new(64 * 1024);
+        medium.write(0, &vec![byte; 64 * 1024]);
+        medium
+    }
+
+    fn save_until_killed(path: &Path) -> ! {
+        for byte in (1..=u8::MAX).cycle() {
+            save(path, &filled(byte)).expect("saved");
+        }
+        unreachable!("the cycle has no end");
+    }
 }

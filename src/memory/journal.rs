@@ -87,8 +87,8 @@ struct Entry {
     kind: Kind,
     at: u32,
     len: u32,
-    /// The bytes, or in the first four where they are kept.
-    inline: [u8; INLINE],
+    /// Up to 8 bytes themselves, from the left; else where they are kept.
+    inline: u64,
 }
 
 /// The journal, and what is known of it while power is on.
@@ -259,20 +259,21 @@ impl Journal {
         if self.entries.len() >= room(self.size.entries) as usize {
             return false;
         }
-        let mut inline = [0; INLINE];
-        if let Some(place) = inline.get_mut(..bytes.len()) {
+        let inline = if bytes.len() <= INLINE {
             match kind {
-                Kind::Undo => medium.read(at, place),
-                Kind::Latch => place.copy_from_slice(bytes),
+                // Eight bytes in one go cost less than a loop over fewer.
+                Kind::Undo => leftmost(u64::from_be_bytes(read_array(medium, at)), len),
+                Kind::Latch => left_aligned(bytes),
             }
         } else {
             if len > room(self.size.bytes).saturating_sub(self.bytes_used) {
                 return false;
             }
-            inline[..4].copy_from_slice(&self.bytes_used.to_be_bytes());
+            let used = self.bytes_used;
             self.keep(medium, kind, at, bytes);
             self.bytes_used += len;
-        }
+            u64::from(used)
+        };
         let entry = Entry {
             kind,
             at,
@@ -318,11 +319,11 @@ impl Journal {
         if entry.kind != kind {
             return;
         }
-        if let Some(bytes) = entry.inline.get(..entry.len as usize) {
+        if let Some(bytes) = entry.inline.to_be_bytes().get(..entry.len as usize) {
             medium.write(entry.at, bytes);
             return;
         }
-        let from = self.kept_at(u32::from_be_bytes(word(&entry.inline, 0)));
+        let from = self.kept_at(u32::try_from(entry.inline).unwrap_or(u32::MAX));
         let mut done = 0;
         while done < entry.len {
             let len = (entry.len - done).min(CHUNK);
@@ -336,7 +337,7 @@ impl Journal {
     /// Begins a new generation, by one write: no entry is in force any more.
     #[inline]
     pub(super) fn retire(&mut self, medium: &mut impl Medium) {
-        self.generation += 1;
+        self.generation = self.generation.wrapping_add(1);
         let mut slot = [0; SLOT_LEN as usize];
         slot[..8].copy_from_slice(&self.generation.to_be_bytes());
         let check = xxh3_64(&slot[..8]);
@@ -377,11 +378,12 @@ impl Entry {
             Kind::Undo => self.len,
             Kind::Latch => self.len | LATCH,
         };
+        // Whole words, so that the sum does not wait for pieces of them.
+        let place = u64::from(self.at) << 32 | u64::from(len);
         let mut bytes = [0; ENTRY_LEN as usize];
         bytes[..8].copy_from_slice(&generation.to_be_bytes());
-        bytes[8..12].copy_from_slice(&self.at.to_be_bytes());
-        bytes[12..16].copy_from_slice(&len.to_be_bytes());
-        bytes[16..24].copy_from_slice(&self.inline);
+        bytes[8..16].copy_from_slice(&place.to_be_bytes());
+        bytes[16..24].copy_from_slice(&self.inline.to_be_bytes());
         let check = xxh3_64(&bytes[..24]);
         bytes[24..].copy_from_slice(&check.to_be_bytes());
         bytes
@@ -403,9 +405,25 @@ impl Entry {
             kind,
             at: u32::from_be_bytes(word(bytes, 8)),
             len: len & !LATCH,
-            inline: word(bytes, 16),
+            inline: u64::from_be_bytes(word(bytes, 16)),
         })
     }
+}
+
+/// Up to 8 bytes as the left part of a word.
+#[inline]
+fn left_aligned(bytes: &[u8]) -> u64 {
+    let shifts = [56, 48, 40, 32, 24, 16, 8, 0];
+    bytes
+        .iter()
+        .zip(shifts)
+        .fold(0, |word, (byte, shift)| word | u64::from(*byte) << shift)
+}
+
+/// The left `len` bytes of a word.
+#[inline]
+fn leftmost(word: u64, len: u32) -> u64 {
+    word & !u64::MAX.checked_shr(8 * len).unwrap_or(0)
 }
 
 /// The `N` bytes of a medium from `at` on.
@@ -424,4 +442,101 @@ fn word<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
         word.copy_from_slice(bytes);
     }
     word
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Cut, Ending, JournalSize, Owner, Pages, Store, Tear};
+    use super::{Entry, INLINE, Kind, left_aligned, leftmost};
+
+    #[test]
+    fn short_bytes_fill_a_word_from_the_left() {
+        let bytes = [1, 2, 3, 4, 5, 6, 7, 8];
+        for len in 0..=INLINE {
+            let mut word = [0; INLINE];
+            word[..len].copy_from_slice(&bytes[..len]);
+            let word = u64::from_be_bytes(word);
+            assert_eq!(left_aligned(&bytes[..len]), word);
+            let len = u32::try_from(len).expect("small");
+            assert_eq!(leftmost(u64::from_be_bytes(bytes), len), word);
+        }
+    }
+
+    #[test]
+    fn an_entry_is_whole_or_none() {
+        for kind in [Kind::Undo, Kind::Latch] {
+            let entry = Entry {
+                kind,
+                at: 0x0001_0203,
+                len: 7,
+                inline: 0x1122_3344_5566_7700,
+            };
+            let bytes = entry.encode(5);
+            let read = Entry::decode(&bytes, 5).expect("whole");
+            assert_eq!(
+                (read.kind, read.at, read.len, read.inline),
+                (entry.kind, entry.at, entry.len, entry.inline)
+            );
+            assert!(Entry::decode(&bytes, 4).is_none());
+            assert!(Entry::decode(&bytes, 6).is_none());
+            for bit in 0..bytes.len() * 8 {
+                let mut bytes = bytes;
+                bytes[bit / 8] ^= 1 << (bit % 8);
+                assert!(Entry::decode(&bytes, 5).is_none());
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_that_look_like_entries_are_never_taken_for_some() {
+        let size = JournalSize {
+            entries: 32,
+            bytes: 4096,
+        };
+        let medium = Tear::new(Pages::new(16 * 1024));
+        let mut store = Store::format_with(medium, size);
+        let victim = store.allocate(Owner::OS, 8).expect("room");
+        let object = store.allocate(Owner(1), 3000).expect("room");
+        // What a patient attacker would store: entries of the generations to
+        // come, which latch other bytes into the victim, at every alignment.
+        let generation = store.journal_generation();
+        let forged = |coming: u64| {
+            let entry = Entry {
+                kind: Kind::Latch,
+                at: victim.reference().number(),
+                len: 8,
+                inline: u64::MAX,
+            };
+            entry.encode(generation + coming)
+        };
+        for shift in 0..32 {
+            for coming in 0..8 {
+                let mut store = store.fork();
+                let flood: Vec<u8> = forged(coming)
+                    .into_iter()
+                    .cycle()
+                    .skip(shift)
+                    .take(3000)
+                    .collect();
+                store.write(object, 0, &flood);
+                store.write(object, 0, &[0; 3000]);
+                for len in [1, 8, 9, 20, 33] {
+                    store.begin();
+                    store.write(object, 0, &vec![1; len]);
+                    store.write(object, 1000, &vec![1; len]);
+                    let mut dark = store.fork();
+                    dark.medium_mut().arm(Cut {
+                        after_writes: 0,
+                        ending: Ending::Noise,
+                    });
+                    dark.write(object, 2000, &flood[..len]);
+                    dark.medium_mut().restore();
+                    for store in [&mut store, &mut dark] {
+                        store.recover();
+                        assert_eq!(store.read_array::<8>(victim, 0), [0; 8]);
+                    }
+                }
+            }
+        }
+    }
 }

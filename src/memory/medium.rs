@@ -198,3 +198,75 @@ impl fmt::Debug for Pages {
             .finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::{Medium, PAGE, Pages};
+
+    const SIZE: usize = 4 * PAGE;
+
+    fn bytes(medium: &Pages) -> Vec<u8> {
+        let mut bytes = vec![9; SIZE];
+        medium.read(0, &mut bytes);
+        bytes
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+
+        #[test]
+        fn forks_are_vectors_of_their_own(
+            steps in vec(
+                (any::<bool>(), any::<usize>(), 0..SIZE + 100, 0_usize..2500, any::<u8>()),
+                1..40,
+            ),
+        ) {
+            let mut forks = vec![(Pages::new(4096), vec![0; SIZE])];
+            for (fork, which, at, len, byte) in steps {
+                let which = which % forks.len();
+                let (medium, model) = &mut forks[which];
+                if fork {
+                    let forked = (medium.fork(), model.clone());
+                    forks.push(forked);
+                } else {
+                    medium.write(u32::try_from(at).expect("small"), &vec![byte; len]);
+                    let start = at.min(SIZE);
+                    model[start..(at + len).min(SIZE).max(start)].fill(byte);
+                }
+            }
+            for (medium, model) in &forks {
+                prop_assert_eq!(&bytes(medium), model);
+            }
+        }
+
+        #[test]
+        fn what_lies_beyond_the_end_is_zero(at in any::<u32>(), len in 0_usize..5000) {
+            let mut medium = Pages::new(4096);
+            medium.write(0, &[7; SIZE]);
+            let mut into = vec![9; len];
+            medium.read(at, &mut into);
+            medium.write(at, &into);
+            let within = SIZE.saturating_sub(at as usize).min(len);
+            prop_assert!(into[..within].iter().all(|byte| *byte == 7));
+            prop_assert!(into[within..].iter().all(|byte| *byte == 0));
+        }
+    }
+
+    #[test]
+    fn a_fork_holds_nothing_alone_until_it_writes() {
+        let mut medium = Pages::new(128 * 1024);
+        assert_eq!(medium.own_bytes(), 0);
+        medium.write(0, &[1; 128 * 1024]);
+        assert_eq!(medium.own_bytes(), 128 * 1024);
+        let mut fork = medium.fork();
+        assert_eq!((medium.own_bytes(), fork.own_bytes()), (0, 0));
+        fork.write(1023, &[2, 2]);
+        assert_eq!((medium.own_bytes(), fork.own_bytes()), (0, 2 * PAGE));
+    }
+}

@@ -189,6 +189,8 @@ impl<M: Medium> Store<M> {
     /// A damaged memory is a [`Fault::Damaged`], and has no objects.
     pub fn recover(&mut self) {
         if self.try_recover().is_err() {
+            self.journal = Journal::none();
+            self.top = 0;
             self.raise(Fault::Damaged);
         }
     }
@@ -213,17 +215,15 @@ impl<M: Medium> Store<M> {
         self.open = false;
         self.fault.set(None);
         self.journal = Journal::recover(&mut self.medium)?;
+        // Free memory begins after the last object, and is reached one by one.
         let top = self.read_top();
-        let mut at = self.base();
-        while at < top {
-            let (_, len) = self.header(at);
-            self.top = at;
-            let next = self.after(len).ok_or(Damaged::Objects)?;
+        self.top = self.base();
+        while self.top < top {
+            let at = self.top;
+            self.top = self.after(self.header(at).1).ok_or(Damaged::Objects)?;
             self.set_start(at);
-            at = next;
         }
-        self.top = top;
-        match at == top && top <= self.medium.size() {
+        match self.top == top {
             true => Ok(()),
             false => Err(Damaged::Objects),
         }
@@ -235,7 +235,8 @@ impl<M: Medium> Store<M> {
     }
 
     fn read_top(&self) -> u32 {
-        u32::from_be_bytes(read_array(&self.medium, self.journal.end()))
+        // Torn by loss of power it can be anything, until it is recovered.
+        u32::from_be_bytes(read_array(&self.medium, self.journal.end())).min(self.medium.size())
     }
 
     /// The owner and the length in the header at `at`.
@@ -246,6 +247,9 @@ impl<M: Medium> Store<M> {
 
     /// Where free memory would begin after one more object of this length.
     fn after(&self, len: u32) -> Option<u32> {
+        if self.top < self.base() {
+            return None;
+        }
         let end = self.top.checked_add(HEADER_LEN)?.checked_add(len)?;
         let end = end.checked_next_multiple_of(ALIGN)?;
         (end <= self.medium.size()).then_some(end)
@@ -270,7 +274,8 @@ impl<M: Medium> Store<M> {
             self.set_start(at);
         }
         self.leave(alone);
-        done.then_some(Object {
+        // With a fault that waits, it was rolled back.
+        (done && self.top == top).then_some(Object {
             owner,
             at: at + HEADER_LEN,
             len,
@@ -286,7 +291,7 @@ impl<M: Medium> Store<M> {
             return None;
         }
         let (owner, len) = self.header(start);
-        Some(Object {
+        (len <= self.top - start).then_some(Object {
             owner,
             at: name.0,
             len,
@@ -300,9 +305,23 @@ impl<M: Medium> Store<M> {
         self.object(Ref(self.base().checked_add(HEADER_LEN)?))
     }
 
+    /// All objects, in the order in which they were allocated.
+    pub fn objects(&self) -> impl Iterator<Item = Object> {
+        let mut at = self.base();
+        core::iter::from_fn(move || {
+            let object = self.object(Ref(at.checked_add(HEADER_LEN)?))?;
+            at = object.at.checked_add(object.len)?;
+            at = at.checked_next_multiple_of(ALIGN)?;
+            Some(object)
+        })
+    }
+
     /// How many bytes the largest object can have that fits.
     #[must_use]
     pub fn free_bytes(&self) -> u32 {
+        if self.top < self.base() {
+            return 0;
+        }
         (self.medium.size().saturating_sub(self.top) & !(ALIGN - 1)).saturating_sub(HEADER_LEN)
     }
 
@@ -426,8 +445,10 @@ impl<M: Medium> Store<M> {
     /// One write, of which the journal knows. False, and a fault, if it is full.
     #[inline]
     fn put(&mut self, kind: Kind, at: u32, bytes: &[u8]) -> bool {
+        if bytes.is_empty() {
+            return true;
+        }
         let known = at >= self.fresh
-            || bytes.is_empty()
             || kind == Kind::Undo && self.journal.covers(self.floor, at, bytes.len());
         if !known && !self.journal.record(&mut self.medium, kind, at, bytes) {
             self.raise(Fault::JournalFull);
@@ -540,6 +561,13 @@ impl<M: Medium> Store<M> {
     }
 }
 
+#[cfg(test)]
+impl<M: Medium> Store<M> {
+    pub(super) fn journal_generation(&self) -> u64 {
+        self.journal.generation()
+    }
+}
+
 impl Store {
     /// A copy of this memory with power, in whatever state it is; from now on
     /// each sees its own changes only.
@@ -585,8 +613,12 @@ fn clear(medium: &mut impl Medium, at: u32, end: u32) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Pages, Tear};
-    use super::{Fault, Owner, Store};
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::Index;
+
+    use super::super::{Cut, Ending, Pages, Tear};
+    use super::{Damaged, Fault, Medium, Owner, Ref, Store};
 
     fn store() -> Store {
         Store::format(Tear::new(Pages::new(64 * 1024)))
@@ -611,6 +643,59 @@ mod tests {
     }
 
     #[test]
+    fn an_update_that_wrote_nothing_makes_no_physical_write() {
+        let mut store = store();
+        let object = store.allocate(Owner(1), 8).expect("room");
+        let writes = store.medium().writes();
+        store.begin();
+        store.write(object, 3, &[]);
+        let mark = store.mark();
+        store.roll_back_to(mark);
+        store.commit();
+        store.begin();
+        store.roll_back();
+        store.recover();
+        assert_eq!(store.medium().writes(), writes);
+    }
+
+    #[test]
+    fn the_same_bytes_are_journaled_once_in_an_update() {
+        let mut store = store();
+        let object = store.allocate(Owner(1), 8).expect("room");
+        let before = store.medium().writes();
+        store.begin();
+        for value in 0_u64..100_000 {
+            store.write(object, 0, &value.to_be_bytes());
+        }
+        store.commit();
+        assert_eq!(store.medium().writes() - before, 1 + 100_000 + 1);
+        assert_eq!(store.take_fault(), None);
+    }
+
+    #[test]
+    fn a_mark_brings_back_bytes_that_were_written_before_and_after_it() {
+        let mut store = store();
+        let object = store.allocate(Owner(1), 8).expect("room");
+        store.begin();
+        store.write(object, 0, &[1; 8]);
+        let first = store.mark();
+        store.write(object, 2, &[2; 4]);
+        let second = store.mark();
+        store.write(object, 2, &[3; 4]);
+        store.latch(object, 7, &[9]);
+        store.roll_back_to(second);
+        assert_eq!(store.read_array(object, 0), [1, 1, 2, 2, 2, 2, 1, 9]);
+        store.write(object, 3, &[4]);
+        store.roll_back_to(second);
+        assert_eq!(store.read_array(object, 0), [1, 1, 2, 2, 2, 2, 1, 9]);
+        store.roll_back_to(first);
+        assert_eq!(store.read_array(object, 0), [1, 1, 1, 1, 1, 1, 1, 9]);
+        store.commit();
+        store.roll_back_to(first);
+        assert_eq!(store.read_array(object, 0), [1, 1, 1, 1, 1, 1, 1, 9]);
+    }
+
+    #[test]
     fn a_rolled_back_object_is_gone() {
         let mut store = store();
         let first = store.allocate(Owner(1), 9).expect("room");
@@ -627,5 +712,248 @@ mod tests {
         let again = store.allocate(Owner(3), 100).expect("room");
         assert_eq!(store.read_array::<100>(again, 0), [0; 100]);
         assert_eq!(store.object(again.reference()), Some(again));
+    }
+
+    #[test]
+    fn an_object_is_known_only_by_its_own_name() {
+        let mut store = store();
+        let objects: Vec<_> = [0, 1, 7, 8, 9, 100, 0]
+            .into_iter()
+            .map(|len| store.allocate(Owner(5), len).expect("room"))
+            .collect();
+        for object in &objects {
+            // Bytes that look like the header of an object.
+            store.write(*object, 0, &vec![0; object.len() as usize]);
+        }
+        let known: Vec<_> = (0..70_000)
+            .filter_map(|number| store.object(Ref::from_number(number)))
+            .collect();
+        assert_eq!(known, objects);
+        assert_eq!(store.objects().collect::<Vec<_>>(), objects);
+        assert_eq!(store.object(Ref::from_number(u32::MAX)), None);
+        assert_eq!(store.object(Ref::NONE), None);
+    }
+
+    #[test]
+    fn memory_can_be_filled_to_the_last_byte() {
+        let mut store = store();
+        assert_eq!(store.allocate(Owner(1), store.free_bytes() + 1), None);
+        assert_eq!(store.allocate(Owner(1), u32::MAX), None);
+        let all = store.allocate(Owner(1), store.free_bytes()).expect("room");
+        store.write(all, all.len() - 1, &[7]);
+        assert_eq!(store.free_bytes(), 0);
+        assert_eq!(store.allocate(Owner(1), 0), None);
+        assert_eq!(store.take_fault(), None);
+        store.recover();
+        assert_eq!(store.read_array::<1>(all, all.len() - 1), [7]);
+    }
+
+    #[test]
+    fn an_update_of_16_kib_fits_and_rolls_back() {
+        let mut store = Store::format(Tear::new(Pages::new(128 * 1024)));
+        let object = store.allocate(Owner(1), 16 * 1024).expect("room");
+        store.begin();
+        store.write(object, 0, &[1; 16 * 1024]);
+        store.roll_back();
+        assert_eq!(store.take_fault(), None);
+        let mut bytes = Vec::new();
+        store.append_to(object, 0, object.len(), &mut bytes);
+        assert_eq!(bytes, [0; 16 * 1024]);
+    }
+
+    #[test]
+    fn a_full_journal_is_a_fault_and_the_update_rolls_back() {
+        let mut store = store();
+        let object = store.allocate(Owner(1), 30_000).expect("room");
+        store.begin();
+        store.write(object, 0, &[1; 1000]);
+        store.write(object, 0, &[2; 30_000]);
+        store.commit();
+        assert_eq!(store.take_fault(), Some(Fault::JournalFull));
+        assert_eq!(store.read_array::<1000>(object, 0), [0; 1000]);
+        store.write(object, 0, &[3]);
+        assert_eq!(store.read_array::<2>(object, 0), [3, 0]);
+    }
+
+    #[test]
+    fn a_latch_moves_in_an_update_that_filled_the_journal() {
+        let mut store = store();
+        let object = store.allocate(Owner(1), 3000).expect("room");
+        let tries = store.allocate(Owner(1), 1).expect("room");
+        store.begin();
+        let mut offset = 0;
+        while store.take_fault().is_none() {
+            store.write(object, offset, &[1]);
+            offset += 1;
+        }
+        store.latch(tries, 0, &[3]);
+        assert_eq!(store.take_fault(), None);
+        store.roll_back();
+        assert_eq!(store.read_array::<1>(tries, 0), [3]);
+        assert_eq!(store.read_array::<1>(object, 0), [0]);
+    }
+
+    #[test]
+    fn a_fault_stays_until_it_is_taken_and_the_first_one_counts() {
+        let mut store = store();
+        let object = store.allocate(Owner(1), 4).expect("room");
+        store.write(object, 0, &[1; 4]);
+        store.begin();
+        store.write(object, 0, &[2; 4]);
+        store.raise(Fault::Foreign);
+        assert_eq!(store.read_array::<8>(object, 0), [0; 8]);
+        store.commit();
+        let contents = store.contents();
+        assert_eq!(store.allocate(Owner(1), 4), None);
+        assert_eq!(store.contents(), contents);
+        assert_eq!(store.take_fault(), Some(Fault::Foreign));
+        assert_eq!(store.take_fault(), None);
+        assert_eq!(store.read_array::<4>(object, 0), [1; 4]);
+    }
+
+    #[test]
+    fn a_medium_that_is_too_small_has_no_room_and_is_a_fault() {
+        for size in [0, 1024, 2048] {
+            let mut store = Store::format(Tear::new(Pages::new(size)));
+            assert_eq!(store.take_fault(), Some(Fault::Damaged));
+            assert_eq!((store.free_bytes(), store.first()), (0, None));
+            assert_eq!(store.allocate(Owner(1), 0), None);
+        }
+        assert!(Store::format(Tear::new(Pages::new(4096))).free_bytes() > 1000);
+    }
+
+    #[test]
+    fn a_fork_and_its_origin_go_their_own_ways() {
+        let mut store = store();
+        let object = store.allocate(Owner(1), 2000).expect("room");
+        store.begin();
+        store.write(object, 0, &[1; 2000]);
+        let mut fork = store.fork();
+        fork.roll_back();
+        let other = fork.allocate(Owner(2), 5).expect("room");
+        store.commit();
+        assert_eq!(store.read_array::<2000>(object, 0), [1; 2000]);
+        assert_eq!(fork.read_array::<2000>(object, 0), [0; 2000]);
+        assert_eq!(store.object(other.reference()), None);
+        assert_ne!(store.contents(), fork.contents());
+    }
+
+    #[test]
+    fn a_card_without_power_goes_on_in_the_dark_without_a_panic() {
+        for ending in Ending::ALL {
+            for after_writes in 0..12 {
+                let mut store = store();
+                let object = store.allocate(Owner(1), 20).expect("room");
+                store.medium_mut().arm(Cut {
+                    after_writes,
+                    ending,
+                });
+                for round in 0..3 {
+                    store.begin();
+                    store.allocate(Owner(2), 300);
+                    let mark = store.mark();
+                    for object in store.objects().collect::<Vec<_>>() {
+                        store.write(object, 0, &[round; 20]);
+                        store.latch(object, 3, &[round; 2]);
+                    }
+                    store.roll_back_to(mark);
+                    assert!(store.contents().len() < 64 * 1024);
+                    store.roll_back();
+                    store.take_fault();
+                }
+                store.recover();
+                store.medium_mut().restore();
+                store.recover();
+                assert_eq!(store.objects().collect::<Vec<_>>(), [object]);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_memory_is_refused() {
+        let blank = Store::open(Pages::new(8192));
+        assert_eq!(blank.err(), Some(Damaged::NotFormatted));
+        let mut store = Store::format(Pages::new(8192));
+        store.allocate(Owner(1), 100);
+        let first = store.first().expect("just allocated").reference().number();
+        for (at, reason) in [(9, Damaged::Plate), (first - 6, Damaged::Objects)] {
+            let mut medium = store.medium_mut().fork();
+            medium.write(at, &[0x55]);
+            assert_eq!(Store::open(medium).err(), Some(reason));
+        }
+        let mut medium = store.medium_mut().fork();
+        medium.write(32, &[0x55; 32]);
+        assert_eq!(Store::open(medium).err(), Some(Damaged::Journal));
+        assert!(Store::open(store.medium_mut().fork()).is_ok());
+    }
+
+    #[test]
+    fn a_damaged_medium_never_panics() {
+        let mut store = Store::format(Pages::new(8192));
+        let object = store.allocate(Owner(1), 100).expect("room");
+        store.begin();
+        store.write(object, 0, &[1; 100]);
+        store.latch(object, 0, &[1]);
+        for at in 0..8192 {
+            for bytes in [&[0][..], &[0xFF], &[0xFF; 8], &[0x80]] {
+                let mut medium = store.medium_mut().fork();
+                medium.write(at, bytes);
+                let Ok(mut store) = Store::open(medium) else {
+                    continue;
+                };
+                for object in store.objects().collect::<Vec<_>>() {
+                    store.write(object, 0, &[1]);
+                }
+                store.allocate(Owner(2), 10);
+                store.recover();
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+
+        #[test]
+        fn no_access_panics_or_leaves_its_object(
+            lens in vec(0_u32..3000, 1..6),
+            which in any::<Index>(),
+            offset in prop_oneof![0_u32..4000, any::<u32>()],
+            len in 0_usize..4000,
+            small in any::<bool>(),
+        ) {
+            let mut origin = store();
+            let objects: Vec<_> = lens
+                .iter()
+                .map(|len| origin.allocate(Owner(1), *len).expect("room"))
+                .collect();
+            // Handles of one card mean nothing on another, and do no harm there.
+            let mut store = match small {
+                true => Store::format(Tear::new(Pages::new(4096))),
+                false => origin.fork(),
+            };
+            let before = store.contents();
+            let object = *which.get(&objects);
+            let within = u64::from(offset) + len as u64 <= u64::from(object.len());
+            store.write(object, offset, &vec![7; len]);
+            let faulted = store.take_fault();
+            let mut into = vec![9; len];
+            store.read(object, offset, &mut into);
+            if faulted.is_some() {
+                prop_assert_eq!(&into, &vec![0; len]);
+                prop_assert_eq!(store.take_fault(), faulted);
+                prop_assert_eq!(store.contents(), before);
+            } else {
+                prop_assert!(within);
+                prop_assert_eq!(&into, &vec![7; len]);
+                let changed = store.contents().iter().zip(&before).filter(|(a, b)| a != b).count();
+                prop_assert_eq!(changed, len);
+            }
+            let mut out = vec![1];
+            store.append_to(object, offset, u32::try_from(len).unwrap_or(0), &mut out);
+            prop_assert_eq!(out.len(), if faulted.is_some() { 1 } else { 1 + len });
+        }
     }
 }

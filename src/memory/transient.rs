@@ -47,9 +47,9 @@ impl Ram {
     /// Allocates `len` zero bytes, for as long as this memory lives.
     pub fn allocate(&mut self, len: usize) -> RamObject {
         let at = self.bytes.len();
-        let mut grown = Zeroizing::new(Vec::with_capacity((at + len).next_power_of_two()));
         if at + len > self.bytes.capacity() {
             // A vector that grew by itself would leave its old bytes behind.
+            let mut grown = Zeroizing::new(Vec::with_capacity((at + len).next_power_of_two()));
             grown.extend_from_slice(&self.bytes);
             self.bytes = grown;
         }
