@@ -468,7 +468,8 @@ mod tests {
             plain in prop::collection::vec(any::<u8>(), 0..300), sm4: bool, room in 0usize..300,
         ) {
             let algorithm = if sm4 { Algorithm::Sm4 } else { Algorithm::Des };
-            let session = session_key(&key(algorithm, ROOT).expand(), &CHALLENGE).unwrap().expand();
+            let session = session_key(&key(algorithm, ROOT).expand(), &CHALLENGE).unwrap();
+            let session = session.expand();
             let mut into = vec![0xEE; room];
             let needed = (plain.len() + 1).next_multiple_of(algorithm.block_len());
             match encipher(&session, &plain, &mut into) {
@@ -485,7 +486,9 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_deciphered_or_refused(mut data in prop::collection::vec(any::<u8>(), 0..80)) {
+        fn any_bytes_are_deciphered_or_refused(
+            mut data in prop::collection::vec(any::<u8>(), 0..80),
+        ) {
             let session = key(Algorithm::Sm4, ROOT).expand();
             let len = data.len();
             if let Some(plain) = decipher(&session, &mut data) {
@@ -494,7 +497,9 @@ mod tests {
         }
 
         #[test]
-        fn parts_are_one_message(data in prop::collection::vec(any::<u8>(), 0..80), at in 0usize..80) {
+        fn parts_are_one_message(
+            data in prop::collection::vec(any::<u8>(), 0..80), at in 0usize..80,
+        ) {
             let session = Key::des([1, 2, 3, 4, 5, 6, 7, 8]).expand();
             let (left, right) = data.split_at(at.min(data.len()));
             assert_eq!(mac(&session, &[left, right]), mac(&session, &[&data]));
