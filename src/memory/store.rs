@@ -696,6 +696,24 @@ mod tests {
     }
 
     #[test]
+    fn a_mark_brings_back_bytes_of_an_object_of_the_same_update() {
+        let mut store = store();
+        store.begin();
+        let object = store.allocate(Owner(1), 8).expect("room");
+        store.write(object, 0, &[1; 7]);
+        let mark = store.mark();
+        store.write(object, 0, &[2; 7]);
+        store.latch(object, 7, &[9]);
+        let gone = store.allocate(Owner(1), 8).expect("room");
+        store.roll_back_to(mark);
+        assert_eq!(store.object(gone.reference()), None);
+        store.commit();
+        store.recover();
+        assert_eq!(store.read_array(object, 0), [1, 1, 1, 1, 1, 1, 1, 9]);
+        assert_eq!(store.objects().collect::<Vec<_>>(), [object]);
+    }
+
+    #[test]
     fn a_rolled_back_object_is_gone() {
         let mut store = store();
         let first = store.allocate(Owner(1), 9).expect("room");
