@@ -1,2 +1,20 @@
-//! applets.
+//! The catalogue: the applets that a card of ours is made with.
+//!
+//! | module     | load file   | what it is                                       |
+//! |------------|-------------|--------------------------------------------------|
+//! | [`isd`]    | A000000151  | issuer security domain                           |
+//! | [`social`] | F0"cardlab" | social security: SSSE with files, keys and PIN   |
+//!
+//! An applet knows the door (`cardlab::applet`), the file system and the ground
+//! floor, never the operating system.
+
+pub mod isd;
 pub mod social;
+
+use cardlab::applet::Rom;
+
+/// The ROM of our cards.
+pub static ROM: Rom = Rom {
+    issuer_domain: isd::MODULE,
+    modules: &[social::MODULE],
+};
