@@ -757,7 +757,9 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_read_or_refused(ts in 0x3Au8..=0x3F, rest in prop::collection::vec(any::<u8>(), 0..40)) {
+        fn any_bytes_are_read_or_refused(
+            ts in 0x3Au8..=0x3F, rest in prop::collection::vec(any::<u8>(), 0..40),
+        ) {
             let bytes = [vec![ts], rest].concat();
             match Atr::parse(&bytes) {
                 Ok(atr) => {

@@ -10,6 +10,7 @@
 //! | `t0`   | the protocol T=0, both ends, without I/O                        |
 //! | `tap`  | an `Icc` that tells a listener what goes through it             |
 //! | `vpcd` | the virtual reader of pcscd, over TCP                           |
+//! | `pcsc` | the socket protocol of pcsc-lite, in the place of pcscd         |
 //!
 //! Source: ISO/IEC 7816-3:2006.
 
@@ -19,6 +20,8 @@
 )]
 
 pub mod atr;
+#[cfg(unix)]
+pub mod pcsc;
 pub mod t0;
 pub mod tap;
 pub mod vpcd;
