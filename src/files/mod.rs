@@ -22,7 +22,7 @@ pub use command::{
 };
 pub use record::{Found, Occurrence, Record, Span};
 pub use tree::{
-    Directory, FID_MF, File, Life, NewDirectory, NewFile, SFI_MAX, Shape, Structure, Tree,
+    Directory, FID_MF, FILE_MAX, File, Life, NewDirectory, NewFile, SFI_MAX, Shape, Structure, Tree,
 };
 
 use crate::apdu::Sw;

@@ -97,7 +97,7 @@ impl Found {
 const AT_USED: u32 = AT_RECORDS + 1;
 
 /// How many bytes one step of a move within a body takes.
-const STEP: u32 = 64;
+const STEP: u32 = 256;
 
 // Transparent.
 impl File {

@@ -41,6 +41,9 @@ pub const FID_MF: u16 = 0x3F00;
 /// How many short identifiers there are, from 1.
 pub const SFI_MAX: u8 = 30;
 
+/// The greatest size of an EF in bytes: all of it can be written in one update.
+pub const FILE_MAX: u16 = 0x4000;
+
 /// The length of a node's header.
 pub(super) const HEADER_LEN: usize = 64;
 
@@ -131,7 +134,7 @@ impl Shape {
     }
 
     /// Body size, record length, number of records; `None` where the size is 0 or
-    /// beyond 65 535.
+    /// beyond [`FILE_MAX`].
     fn extent(self) -> Option<(u16, u16, u8)> {
         let (size, record_len, records) = match self {
             Shape::Transparent { size } | Shape::LinearVariable { size } => (size, 0, 0),
@@ -148,7 +151,7 @@ impl Shape {
                 records,
             ),
         };
-        (size > 0 && records < 0xFF).then_some((size, record_len, records))
+        (size > 0 && size <= FILE_MAX && records < 0xFF).then_some((size, record_len, records))
     }
 }
 

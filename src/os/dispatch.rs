@@ -93,7 +93,9 @@ impl Card {
         }
     }
 
-    /// Deselects what was selected on the channel and selects this applet.
+    /// Deselects what was selected on the channel and selects this applet. One that
+    /// refuses leaves nothing selected, unless it is selected already and keeps its
+    /// state: then it stays as it was.
     fn choose(
         &mut self,
         index: usize,
@@ -112,9 +114,7 @@ impl Card {
         let sw = self.enter(index, channel, answer, |guest, ctx| {
             guest.select(ctx, command)
         })?;
-        if sw.is_error() {
-            self.deselect(channel, answer)?;
-        } else {
+        if !sw.is_error() {
             self.channels.put(channel, Some(index));
         }
         Ok(sw)

@@ -1,0 +1,292 @@
+//! A small social security card, issued with the applet's own commands.
+//!
+//! ```text
+//! MF 3F00
+//! └─ DDF1 SSSE          MK 00, IRK, STK 02, UK 04, BK 05, PUK 06, RK 0A, PIN 123456
+//!    ├─ EF05 variable   read free, update UK
+//!    ├─ EF06 variable   read RK, update UK
+//!    ├─ EF07 transparent, 300 bytes: read RK, update UK
+//!    ├─ EF0C transparent, 600 bytes: read and update free
+//!    ├─ DF01            MK 00, STK 82, UK 83, UK 84, RK 88
+//!    │  ├─ EF05 variable  read PIN or RK, update UK 83
+//!    │  ├─ EF07 cyclic, 3 records of 4: read PIN, update UK 84
+//!    │  └─ EF19 linear fixed, 3 records of 4: read free, update UK 83
+//!    └─ DF04            MK 00, STK 82, LK 83, RK 84; LK blocks it
+//!       ├─ EF06 variable  read PIN and RK, update never
+//!       └─ EF08 cyclic, 2 records of 4: read PIN, update never
+//! ```
+
+use cardlab::aid::Aid;
+use cardlab::apdu::{Command, Sw};
+use cardlab::applet::{Applet, Ctx, Deed, Install, Module, Outcome, Plan, Privileges, Reply, Rom};
+use cardlab::crypto::{Algorithm, Key, derive};
+use cardlab::icc::Icc;
+use cardlab::os::Card;
+use cardlab_applets::social;
+
+/// Installs what a command's data name: privileges, then parameters.
+struct Loader;
+
+impl Applet for Loader {
+    fn select(&self, _: &mut Ctx<'_>, _: &Command<'_>) -> Outcome {
+        Ok(Reply::OK)
+    }
+
+    fn process(&self, ctx: &mut Ctx<'_>, command: &Command<'_>) -> Outcome {
+        let (&privileges, parameters) = command.data.split_first().ok_or(Sw::WRONG_LENGTH)?;
+        ctx.request(Deed::Install {
+            load_file: social::LOAD_FILE,
+            module: social::MODULE.aid,
+            instance: SSSE,
+            privileges: Privileges::from_bytes(&[privileges]).ok_or(Sw::WRONG_DATA)?,
+            parameters: parameters.to_vec(),
+        })?;
+        Ok(Reply::OK)
+    }
+}
+
+impl Install for Loader {
+    fn attach(_: &mut Plan) -> Loader {
+        Loader
+    }
+
+    fn install(&self, _: &mut Ctx<'_>, _: &[u8]) -> Result<(), Sw> {
+        Ok(())
+    }
+}
+
+pub(crate) const LOADER: Aid = Aid::constant(&[0xF0, 0, 0, 0, 1]);
+pub(crate) const SSSE: Aid = Aid::constant(b"sx1.sh.\xC9\xE7\xBB\xE1\xB1\xA3\xD5\xCF");
+pub(crate) const SELECT_SSSE: &str = "00A40400 0F 7378312E73682EC9E7BBE1B1A3D5CF 00";
+pub(crate) const SELECT_DF01: &str = "00A40400 06 D15600000500 00";
+pub(crate) const SELECT_DF04: &str = "00A40400 06 D15600000503 00";
+pub(crate) const VERIFY: &str = "00200000 03 123456";
+
+static ROM: Rom = Rom {
+    issuer_domain: Module::of::<Loader>(LOADER, LOADER),
+    modules: &[social::MODULE],
+};
+
+/// Switch: the PIN must be changed on the card first.
+pub(crate) const FIRST_CHANGE: u8 = 0x01;
+/// Switch: UPDATE RECORD of record 1 of a cyclic EF adds a record.
+pub(crate) const CYCLIC_APPENDS: u8 = 0x02;
+/// Switch: whole names only.
+pub(crate) const WHOLE_NAMES: u8 = 0x04;
+
+/// A card and who talks to it.
+pub(crate) struct Bench {
+    pub(crate) card: Card,
+    pub(crate) algorithm: Algorithm,
+}
+
+pub(crate) fn bytes(text: &str) -> Vec<u8> {
+    hex::decode(text.replace(' ', "")).expect("hexadecimal digits")
+}
+
+/// The key of a directory that the tests use: its bytes say whose it is.
+pub(crate) fn key_bytes(directory: u16, purpose: u8, kid: u8, version: u8) -> [u8; 16] {
+    let [high, low] = directory.to_be_bytes();
+    let mut key = [0x5A; 16];
+    key[..5].copy_from_slice(&[high, low, purpose << 4, kid, version << 1]);
+    key
+}
+
+impl Bench {
+    pub(crate) fn new(algorithm: Algorithm, switches: u8) -> Bench {
+        let mut bench = Bench {
+            card: Card::manufacture(&ROM, 7),
+            algorithm,
+        };
+        bench.card.power_on().expect("a new card starts");
+        let id = algorithm.id();
+        bench.ok(&format!(
+            "80E60C00 0E 0C 8601{id:02X} 800102 8101{switches:02X} 82020308"
+        ));
+        bench.issue();
+        bench.reset();
+        bench
+    }
+
+    fn issue(&mut self) {
+        self.ok(SELECT_SSSE);
+        self.create("82 01 38 83 02 DDF1 84 0F 7378312E73682EC9E7BBE1B1A3D5CF A5 03 88011E");
+        self.key(0xDDF1, 0, 0x00, 1, 3);
+        for version in 1..=3 {
+            self.key(0xDDF1, 1, 0x00, version, 0);
+            self.key(0xDDF1, 0, 0x04, version, 3);
+            self.key(0xDDF1, 0, 0x0A, version, 3);
+        }
+        self.key(0xDDF1, 2, 0x02, 1, 0);
+        self.key(0xDDF1, 0, 0x05, 1, 0);
+        self.key(0xDDF1, 0, 0x06, 1, 3);
+        self.ok("80D41000 04 04 123456");
+        self.create("82 05 04 01 0040 07 83 02 EF05 88 01 05 80 02 0040 8C 07 010100 02020204");
+        for record in ["0102AABB", "020133", "0304322E3000", "0702CCDD"] {
+            self.append(record);
+        }
+        self.create("82 05 04 01 0040 07 83 02 EF06 88 01 06 80 02 0030 8C 08 0102020A 02020204");
+        self.append("0804 31323334");
+        self.append("0902 4142");
+        self.create("82 01 01 83 02 EF07 88 01 07 80 02 012C 8C 08 0102020A 02020204");
+        self.create("82 01 01 83 02 EF0C 88 01 0C 80 02 0258 8C 06 010100 020100");
+
+        self.create("82 01 38 83 02 DF01 84 06 D15600000500");
+        self.key(0xDF01, 0, 0x00, 1, 3);
+        self.key(0xDF01, 2, 0x82, 1, 0);
+        for kid in [0x83, 0x84, 0x88] {
+            self.key(0xDF01, 0, kid, 1, 3);
+        }
+        self.create(
+            "82 05 04 01 0040 00 83 02 EF05 88 01 05 80 02 0020 8C 0A 0104 01028804 02020283",
+        );
+        for record in ["200131", "4001AA", "4001BB", "4001CC", "2102AABB"] {
+            self.append(record);
+        }
+        self.create("82 05 06 01 0004 03 83 02 EF07 88 01 07 8C 07 010101 02020284");
+        self.create("82 05 02 01 0004 03 83 02 EF19 88 01 19 8C 07 010100 02020283");
+        self.append("79022222");
+        self.append("79023333");
+        self.ok("00440000");
+
+        self.ok(SELECT_SSSE);
+        self.create("82 01 38 83 02 DF04 84 06 D15600000503 8C 04 04020283");
+        self.key(0xDF04, 0, 0x00, 1, 3);
+        self.key(0xDF04, 2, 0x82, 1, 0);
+        self.key(0xDF04, 0, 0x83, 1, 0);
+        self.key(0xDF04, 0, 0x84, 1, 3);
+        self.create(
+            "82 05 04 01 0040 00 83 02 EF06 88 01 06 80 02 0020 8C 09 0104 01028403 0201FF",
+        );
+        self.append("900131");
+        self.create("82 05 06 01 0004 02 83 02 EF08 88 01 08 8C 06 010101 0201FF");
+        self.ok("00440000");
+        self.ok(SELECT_SSSE);
+        self.ok("00440000");
+        self.ok("00A40000 02 3F00 00");
+        self.ok("00440000");
+    }
+
+    fn create(&mut self, objects: &str) {
+        let objects = objects.replace(' ', "");
+        let len = objects.len() / 2;
+        self.ok(&format!("00E00000 {:02X} 62{len:02X} {objects}", len + 2));
+    }
+
+    fn append(&mut self, record: &str) {
+        let len = record.replace(' ', "").len() / 2;
+        let tag = &record[..2];
+        // By identifier "next", so that several with one tag can be added.
+        self.ok(&format!("00DC{tag}02 {len:02X} {record}"));
+    }
+
+    fn key(&mut self, directory: u16, purpose: u8, kid: u8, version: u8, tries: u8) {
+        let key = hex::encode(key_bytes(directory, purpose, kid, version));
+        let id = self.algorithm.id();
+        self.ok(&format!(
+            "80D4{purpose:02X}{kid:02X} 13 {version:02X}{id:02X}{tries:02X} {key}"
+        ));
+    }
+
+    /// Sends and gives data and status word.
+    pub(crate) fn send_bytes(&mut self, command: &[u8]) -> (Vec<u8>, Sw) {
+        let mut answer = Vec::new();
+        self.card
+            .transmit(command, &mut answer)
+            .expect("the card answers");
+        let sw = answer.split_off(answer.len() - 2);
+        (answer, Sw(u16::from_be_bytes([sw[0], sw[1]])))
+    }
+
+    pub(crate) fn send(&mut self, command: &str) -> (Vec<u8>, Sw) {
+        self.send_bytes(&bytes(command))
+    }
+
+    #[track_caller]
+    pub(crate) fn ok(&mut self, command: &str) -> Vec<u8> {
+        let (data, sw) = self.send(command);
+        assert_eq!(sw, Sw::OK, "{command}");
+        data
+    }
+
+    #[track_caller]
+    pub(crate) fn refused(&mut self, command: &str, sw: u16) {
+        let (data, answered) = self.send(command);
+        assert_eq!(answered, Sw(sw), "{command}");
+        assert!(data.is_empty(), "{command} answers data with {answered}");
+    }
+
+    pub(crate) fn reset(&mut self) {
+        self.card.power_on().expect("the card starts");
+    }
+
+    pub(crate) fn fork(&mut self) -> Bench {
+        Bench {
+            card: self.card.fork(),
+            algorithm: self.algorithm,
+        }
+    }
+
+    pub(crate) fn the_key(&self, directory: u16, purpose: u8, kid: u8, version: u8) -> Key {
+        Key::new(self.algorithm, &key_bytes(directory, purpose, kid, version)).expect("16 bytes")
+    }
+
+    /// The data of an EXTERNAL AUTHENTICATION for a fresh challenge.
+    pub(crate) fn proof(&mut self, directory: u16, kid: u8, version: u8) -> String {
+        let challenge = self.ok("00840000 08");
+        let key = self.the_key(directory, 0, kid, version);
+        let session = derive::session_key(&key.expand(), &challenge).expect("8 bytes");
+        let raw = [1, 2, 3, 4, 5, 6, 7, 8];
+        let code = derive::authenticate(&session.expand(), &raw);
+        format!("{}{}", hex::encode(code), hex::encode(raw))
+    }
+
+    pub(crate) fn authenticate(&mut self, directory: u16, kid: u8, version: u8) -> Sw {
+        let proof = self.proof(directory, kid, version);
+        self.send(&format!("008200{kid:02X} 11 {proof} {version:02X}"))
+            .1
+    }
+
+    pub(crate) fn fail_to_authenticate(&mut self, kid: u8) -> Sw {
+        self.ok("00840000 08");
+        self.send(&format!("008200{kid:02X} 10 {}", "00".repeat(16)))
+            .1
+    }
+
+    /// A command of 4 header bytes with its MAC, for a fresh challenge.
+    pub(crate) fn sealed(&mut self, header: &str, data: &[u8], stk: (u16, u8)) -> Vec<u8> {
+        let challenge = self.ok("00840000 08");
+        self.sealed_with(header, data, stk, &challenge)
+    }
+
+    pub(crate) fn sealed_with(
+        &mut self,
+        header: &str,
+        data: &[u8],
+        (directory, kid): (u16, u8),
+        challenge: &[u8],
+    ) -> Vec<u8> {
+        let key = self.the_key(directory, 2, kid, 1);
+        let session = derive::session_key(&key.expand(), challenge)
+            .expect("a challenge")
+            .expand();
+        let mut command = bytes(header);
+        command.push(u8::try_from(data.len() + 4).expect("short"));
+        let mac = derive::mac(&session, &[&command, data]);
+        command.extend_from_slice(data);
+        command.extend_from_slice(&mac);
+        command
+    }
+
+    /// PIN CHANGE/UNBLOCK with a new PIN, for a fresh challenge.
+    pub(crate) fn reset_pin(&mut self, pin: &[u8]) -> Vec<u8> {
+        let challenge = self.ok("00840000 08");
+        let key = self.the_key(0xDDF1, 2, 0x02, 1);
+        let session = derive::session_key(&key.expand(), &challenge)
+            .expect("8 bytes")
+            .expand();
+        let mut buffer = [0; 32];
+        let len = derive::encipher(&session, pin, &mut buffer).expect("room");
+        self.sealed_with("84240001", &buffer[..len], (0xDDF1, 0x02), &challenge)
+    }
+}
