@@ -139,9 +139,9 @@ pub(crate) const HEADER_LEN: usize = 8;
 ///
 /// `None` where the command is unknown or its body has not the length it should.
 pub(crate) fn header(bytes: [u8; HEADER_LEN]) -> Option<(Order, usize)> {
-    let body = Body(bytes.to_vec());
-    let (order, len) = Order::of(body.word(1))?;
-    (usize::try_from(body.word(0)) == Ok(len)).then_some((order, len))
+    let (&said, &command) = (bytes.first_chunk()?, bytes.last_chunk()?);
+    let (order, len) = Order::of(u32::from_ne_bytes(command))?;
+    (usize::try_from(u32::from_ne_bytes(said)) == Ok(len)).then_some((order, len))
 }
 
 /// The body of a request, and of the answer that it becomes.
