@@ -3,4 +3,6 @@
 //! The desk and the card share only the wire: what is here knows a card by
 //! `Icc` and by the standards, never by its code.
 
+pub mod encode;
+pub mod numbers;
 pub mod profile;

@@ -7,10 +7,18 @@
 //! Source: 人社信息函〔2012〕37号 (card file structure and data items, 2.0) for the
 //! layout, 社会保障（个人）卡规范 parts 3, 4 and 9 for names, keys and rights.
 
+mod json;
+mod load;
+mod read;
+mod report;
 mod rule;
+mod shape;
 
+pub use cardlab::crypto::Algorithm;
+pub use report::{Kind as ProblemKind, Problem, Report};
 pub use rule::{KeyRef, Rule, RuleError};
 
+use crate::encode::{self, Decoded};
 use cardlab::aid::Aid;
 
 /// One kind of card, with the data of one holder.
@@ -59,15 +67,6 @@ pub enum SpecVersion {
     V2,
     /// The third generation, SM4.
     V3,
-}
-
-/// The block cipher of a card's keys.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Algorithm {
-    /// DES and two-key triple DES, identifier '01'.
-    TripleDes,
-    /// SM4, identifier '03'.
-    Sm4,
 }
 
 /// The rules of the social PIN.
@@ -336,6 +335,17 @@ impl Item {
         }
         bytes.extend(&self.bytes);
     }
+
+    /// What bytes mean that were read from where this item stands, tag and length
+    /// taken off; of a b-tlv value decode the items in it.
+    #[must_use]
+    pub fn decode(&self, bytes: &[u8]) -> Decoded {
+        match self.format {
+            Format::An => encode::decode_an(bytes),
+            Format::Cn => encode::decode_cn(bytes),
+            Format::B | Format::BTlv => encode::decode_b(bytes),
+        }
+    }
 }
 
 impl SpecVersion {
@@ -346,26 +356,6 @@ impl SpecVersion {
             SpecVersion::V1 => 1,
             SpecVersion::V2 => 2,
             SpecVersion::V3 => 3,
-        }
-    }
-}
-
-impl Algorithm {
-    /// The identifier in FCI and key data: '01' or '03'.
-    #[must_use]
-    pub const fn identifier(self) -> u8 {
-        match self {
-            Algorithm::TripleDes => 0x01,
-            Algorithm::Sm4 => 0x03,
-        }
-    }
-
-    /// The length of its block in bytes.
-    #[must_use]
-    pub const fn block_len(self) -> usize {
-        match self {
-            Algorithm::TripleDes => 8,
-            Algorithm::Sm4 => 16,
         }
     }
 }

@@ -1,0 +1,297 @@
+//! A profile by name or path, laid over the one that it extends.
+//!
+//! Objects merge by name. In the lists `directories` and `files` elements with
+//! the same `fid` merge, in `keys` with the same `name`, in `items` with the same
+//! `tag`; what is new goes to the end. Any other list is replaced. `null` takes a
+//! member away, `"remove": true` an element.
+
+use super::json::{Member, Node, Place, Value};
+use super::report::{Kind, Problems, Report, Source};
+use super::{Profile, read, shape};
+use std::path::Path;
+
+/// The profiles that come with the program.
+const SHIPPED: [(&str, &str); 5] = [
+    (
+        "national-1.0",
+        include_str!("../../../conformance/profiles/national-1.0.json"),
+    ),
+    (
+        "national-2.0",
+        include_str!("../../../conformance/profiles/national-2.0.json"),
+    ),
+    (
+        "national-3.0",
+        include_str!("../../../conformance/profiles/national-3.0.json"),
+    ),
+    (
+        "henan-2.0",
+        include_str!("../../../conformance/profiles/henan-2.0.json"),
+    ),
+    (
+        "henan-3.0",
+        include_str!("../../../conformance/profiles/henan-3.0.json"),
+    ),
+];
+
+/// How many profiles may stand on each other.
+const CHAIN_MAX: usize = 8;
+
+/// The longest file that is read, in bytes.
+const FILE_MAX_BYTES: u64 = 4 << 20;
+
+impl Profile {
+    /// The names of the profiles that come with the program.
+    #[must_use]
+    pub fn shipped() -> [&'static str; SHIPPED.len()] {
+        SHIPPED.map(|(name, _)| name)
+    }
+
+    /// A shipped profile by its name, or any by the path of its file.
+    ///
+    /// # Errors
+    /// The [`Report`] of all that is wrong with it and with those it extends.
+    pub fn load(name_or_path: &str) -> Result<Profile, Report> {
+        let mut loading = Loading::default();
+        let fetched = match shipped(name_or_path) {
+            Some(text) => Ok(text.to_owned()),
+            None => fetch(Path::new(name_or_path)),
+        };
+        let directory = Path::new(name_or_path).parent();
+        loading.finish(name_or_path, fetched, directory)
+    }
+
+    /// A profile from its text; `name` stands for it in reports.
+    ///
+    /// # Errors
+    /// As [`load`](Profile::load); it may extend shipped profiles, and files by
+    /// paths from the working directory.
+    pub fn parse(name: &str, text: &str) -> Result<Profile, Report> {
+        Loading::default().finish(name, Ok(text.to_owned()), Some(Path::new("")))
+    }
+
+    /// The JSON Schema of profiles, draft 2020-12.
+    #[must_use]
+    pub fn schema() -> serde_json::Value {
+        shape::PROFILE.schema()
+    }
+}
+
+fn shipped(name: &str) -> Option<&'static str> {
+    SHIPPED
+        .iter()
+        .find_map(|(shipped, text)| (*shipped == name).then_some(*text))
+}
+
+fn fetch(path: &Path) -> Result<String, String> {
+    let meta = std::fs::metadata(path).map_err(|error| error.to_string())?;
+    if meta.len() > FILE_MAX_BYTES {
+        return Err(format!("longer than {FILE_MAX_BYTES} bytes"));
+    }
+    std::fs::read_to_string(path).map_err(|error| error.to_string())
+}
+
+#[derive(Default)]
+struct Loading {
+    sources: Vec<Source>,
+    problems: Problems,
+}
+
+impl Loading {
+    fn finish(
+        &mut self,
+        name: &str,
+        fetched: Result<String, String>,
+        directory: Option<&Path>,
+    ) -> Result<Profile, Report> {
+        let root = self.source(name, fetched, directory.unwrap_or(Path::new("")), None);
+        let profile = root.and_then(|root| {
+            shape::PROFILE.check(&root, &mut self.problems);
+            read::profile(&root, &mut self.problems)
+        });
+        let problems = core::mem::take(&mut self.problems);
+        match profile {
+            Some(profile) if problems.is_empty() => Ok(profile),
+            _ => Err(problems.report(core::mem::take(&mut self.sources))),
+        }
+    }
+
+    /// Reads one file and lays it over what it extends; `asked` is where another
+    /// profile asked for it.
+    fn source(
+        &mut self,
+        name: &str,
+        fetched: Result<String, String>,
+        directory: &Path,
+        asked: Option<&Place>,
+    ) -> Option<Node> {
+        let source = self.sources.len();
+        let text = match fetched {
+            Ok(text) => text,
+            Err(error) => {
+                let place = asked.cloned().unwrap_or(Place {
+                    source,
+                    bytes: 0..0,
+                });
+                if asked.is_none() {
+                    self.push(name, "", None);
+                }
+                let shipped = Profile::shipped().join(", ");
+                let found = format!("{name:?}: {error}");
+                let allowed = format!("{shipped}, or the path of a profile");
+                self.problems.add(&place, Kind::Unreadable, found, allowed);
+                return None;
+            }
+        };
+        let root = match Node::parse(&text, source) {
+            Ok(root) => root,
+            Err(broken) => {
+                self.push(name, &text, None);
+                for broken in broken {
+                    let at = broken.at.min(text.len());
+                    let place = Place {
+                        source,
+                        bytes: at..at,
+                    };
+                    let allowed = "JSON, each name once in an object";
+                    self.problems
+                        .add(&place, Kind::Syntax, broken.says, allowed);
+                }
+                return None;
+            }
+        };
+        self.push(name, &text, Some(root.clone()));
+        match root.get("extends") {
+            Some(base) => {
+                let lower = self.extended(base, directory)?;
+                Some(self.merge(lower, root))
+            }
+            None => Some(root),
+        }
+    }
+
+    /// The profile that the member `extends` names.
+    fn extended(&mut self, base: &Node, directory: &Path) -> Option<Node> {
+        let name = base.as_text().or_else(|| {
+            let allowed = "the name of a shipped profile, or a path";
+            self.problems
+                .add(&base.place, Kind::Form, base.describe(), allowed);
+            None
+        })?;
+        if self.sources.len() >= CHAIN_MAX {
+            let allowed = format!("a chain of at most {CHAIN_MAX} profiles, without a circle");
+            self.problems
+                .add(&base.place, Kind::Reference, base.describe(), allowed);
+            return None;
+        }
+        match shipped(name) {
+            Some(text) => self.source(name, Ok(text.to_owned()), Path::new(""), Some(&base.place)),
+            None => {
+                let path = directory.join(name);
+                let below = path.parent().unwrap_or(Path::new(""));
+                let shown = path.display().to_string();
+                self.source(&shown, fetch(&path), below, Some(&base.place))
+            }
+        }
+    }
+
+    fn push(&mut self, name: &str, text: &str, root: Option<Node>) {
+        self.sources.push(Source {
+            name: name.to_owned(),
+            text: text.to_owned(),
+            root,
+        });
+    }
+
+    fn merge(&mut self, base: Node, over: Node) -> Node {
+        match (base.value, over.value) {
+            (Value::Object(base), Value::Object(over_members)) => Node {
+                value: Value::Object(self.merge_objects(base, over_members)),
+                place: over.place,
+            },
+            (_, value) => Node {
+                value,
+                place: over.place,
+            },
+        }
+    }
+
+    fn merge_objects(&mut self, mut base: Vec<Member>, over: Vec<Member>) -> Vec<Member> {
+        for mut member in over {
+            let at = base.iter().position(|known| known.name == member.name);
+            let key = match member.name.as_str() {
+                "directories" | "files" => Some("fid"),
+                "keys" => Some("name"),
+                "items" => Some("tag"),
+                _ => None,
+            };
+            match (at, &member.node.value) {
+                (Some(at), Value::Null) => {
+                    base.remove(at);
+                }
+                (None, Value::Null) => {}
+                (Some(at), _) => {
+                    let lower = base.remove(at);
+                    member.node = match key {
+                        Some(key) => self.merge_lists(lower.node, member.node, key),
+                        None => self.merge(lower.node, member.node),
+                    };
+                    base.insert(at, member);
+                }
+                (None, _) => base.push(member),
+            }
+        }
+        base
+    }
+
+    fn merge_lists(&mut self, base: Node, over: Node, key: &str) -> Node {
+        let named = |node: &Node| node.elements().iter().all(|e| name_of(e, key).is_some());
+        let (mut merged, elements) = match (base.value, over.value) {
+            (Value::List(merged), Value::List(elements)) => (merged, elements),
+            (_, value) => {
+                return Node {
+                    value,
+                    place: over.place,
+                };
+            }
+        };
+        // Fields of cyclic records have no tags: such a list is replaced.
+        let as_node = |elements: &[Node]| Node {
+            value: Value::List(elements.to_vec()),
+            place: over.place.clone(),
+        };
+        if !named(&as_node(&merged)) || !named(&as_node(&elements)) {
+            return as_node(&elements);
+        }
+        for element in elements {
+            let name = name_of(&element, key);
+            let at = merged.iter().position(|known| name_of(known, key) == name);
+            let remove = element.get("remove").and_then(Node::as_flag) == Some(true);
+            match (at, remove) {
+                (Some(at), true) => {
+                    merged.remove(at);
+                }
+                (Some(at), false) => {
+                    let lower = merged.remove(at);
+                    let element = self.merge(lower, element);
+                    merged.insert(at, element);
+                }
+                (None, true) => {
+                    let found = format!("no element with {key} {}", name.unwrap_or_default());
+                    let allowed = "the removal of what the extended profile has";
+                    self.problems
+                        .add(&element.place, Kind::Reference, found, allowed);
+                }
+                (None, false) => merged.push(element),
+            }
+        }
+        Node {
+            value: Value::List(merged),
+            place: over.place,
+        }
+    }
+}
+
+fn name_of(element: &Node, key: &str) -> Option<String> {
+    Some(element.get(key)?.as_text()?.to_ascii_uppercase())
+}

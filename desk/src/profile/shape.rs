@@ -1,0 +1,538 @@
+//! The form of a profile: which members there are, of what kind, and which must be.
+//!
+//! Said once, as a table; the check of a file and the JSON Schema that is
+//! published are both read off it.
+
+use super::json::{Node, Value};
+use super::report::{Kind, Problems};
+use serde_json::{Map, Value as Json, json};
+
+/// What a value must be.
+pub(super) enum Shape {
+    /// Characters, up to this many.
+    Text(usize),
+    /// Hexadecimal digits, blanks between them allowed: from so many to so many bytes.
+    Hex(usize, usize),
+    /// Decimal digits, from so many to so many.
+    Digits(usize, usize),
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// A whole number in this range.
+    Integer(i64, i64),
+    /// `true` or `false`.
+    Flag,
+    /// A list, of up to so many.
+    List(&'static Shape, usize),
+    /// An object with these members.
+    Object(&'static Object),
+    /// An object with any names, and values of one shape.
+    Map(&'static Shape),
+    /// A text, or a list.
+    TextOr(&'static Shape),
+}
+
+/// An object's members.
+pub(super) struct Object {
+    name: &'static str,
+    says: &'static str,
+    fields: &'static [Field],
+}
+
+struct Field {
+    name: &'static str,
+    shape: &'static Shape,
+    required: bool,
+    says: &'static str,
+}
+
+const fn must(name: &'static str, shape: &'static Shape, says: &'static str) -> Field {
+    Field {
+        name,
+        shape,
+        required: true,
+        says,
+    }
+}
+
+const fn may(name: &'static str, shape: &'static Shape, says: &'static str) -> Field {
+    Field {
+        name,
+        shape,
+        required: false,
+        says,
+    }
+}
+
+const WORDS: Shape = Shape::Text(200);
+const NOTE: Shape = Shape::Text(1000);
+const FID: Shape = Shape::Hex(2, 2);
+const BYTE: Shape = Shape::Hex(1, 1);
+const REMOVE: Field = may(
+    "remove",
+    &Shape::Flag,
+    "In a profile that extends another: true takes the element of this name away.",
+);
+
+/// A whole profile.
+pub(super) static PROFILE: Shape = Shape::Object(&Object {
+    name: "profile",
+    says: "A card profile of cardlab: one kind of card, with the data of one holder.",
+    fields: &[
+        may("$schema", &NOTE, "Where the schema lies; not read."),
+        must("id", &Shape::Text(40), "How the profile is called for."),
+        may(
+            "extends",
+            &NOTE,
+            "The shipped profile, or the path beside this file, that this one is laid over. Objects \
+             merge by name, directories and files by fid, keys by name, items by tag; any other \
+             list is replaced, and null takes a member away.",
+        ),
+        must("zh", &WORDS, "Its name in Chinese."),
+        must("en", &WORDS, "Its name in English."),
+        may(
+            "notes",
+            &Shape::List(&NOTE, 50),
+            "What the specification leaves open and the profile decides.",
+        ),
+        must(
+            "version",
+            &Shape::Choice(&["1.0", "2.0", "3.0"]),
+            "The version of the card specification.",
+        ),
+        must(
+            "algorithm",
+            &Shape::Choice(&["3des", "sm4"]),
+            "The algorithm of its keys.",
+        ),
+        must(
+            "atr",
+            &Shape::Hex(2, 33),
+            "The answer to reset, with 13 historical bytes.",
+        ),
+        must(
+            "region",
+            &Shape::Digits(6, 6),
+            "The issuer's region by GB/T 2260.",
+        ),
+        must("pin", &PIN, "The rules of the social PIN."),
+        may(
+            "cyclic_append_by_number",
+            &Shape::Flag,
+            "Whether number 1 of a cyclic file appends, as some makers have it; false if left out.",
+        ),
+        must(
+            "directories",
+            &Shape::List(&DIRECTORY, 32),
+            "MF first, each directory after its parent.",
+        ),
+        may(
+            "data",
+            &Shape::Map(&DATA),
+            "What the card is issued with, by address: SSSEEF06|09 an item, DF01EF15|40:2 its second \
+             occurrence, DF01EF15|40:2|57 an item in that, DF02EF07 the rows of a cyclic file \
+             (oldest first) or the bytes of a transparent one.",
+        ),
+    ],
+});
+
+static PIN: Shape = Shape::Object(&Object {
+    name: "pin",
+    says: "The rules of the social PIN.",
+    fields: &[
+        may(
+            "initial",
+            &Shape::Text(40),
+            "The initial PIN, 4 to 16 digits; left out: the card has none.",
+        ),
+        must(
+            "tries",
+            &Shape::Integer(1, 15),
+            "Wrong tries until it locks.",
+        ),
+        must(
+            "min_bytes",
+            &Shape::Integer(2, 8),
+            "The least length in bytes, two digits each.",
+        ),
+        must(
+            "max_bytes",
+            &Shape::Integer(2, 8),
+            "The greatest length in bytes.",
+        ),
+        must(
+            "first_change",
+            &Shape::Choice(&["card", "terminal"]),
+            "Who sees to it that the initial PIN is changed first.",
+        ),
+    ],
+});
+
+static DIRECTORY: Shape = Shape::Object(&Object {
+    name: "directory",
+    says: "The MF, a DDF or an ADF.",
+    fields: &[
+        must("fid", &FID, "Its file identifier."),
+        may(
+            "parent",
+            &FID,
+            "The identifier of the directory it lies in; the MF has none.",
+        ),
+        must(
+            "label",
+            &Shape::Text(8),
+            "How addresses and keys call it: MF, SSSE, DF01.",
+        ),
+        may(
+            "name",
+            &Shape::Hex(5, 16),
+            "Its name for SELECT: DF name or AID.",
+        ),
+        must("zh", &WORDS, "Its name in Chinese."),
+        must("en", &WORDS, "Its name in English."),
+        may(
+            "dir_sfi",
+            &BYTE,
+            "The short identifier of its DIR file, given in its FCI.",
+        ),
+        may(
+            "issuer_data",
+            &Shape::Hex(1, 100),
+            "The issuer's data of its FCI, tag 9F0C.",
+        ),
+        may("keys", &Shape::List(&KEY, 64), "Its keys."),
+        may("files", &Shape::List(&FILE, 31), "Its elementary files."),
+        REMOVE,
+    ],
+});
+
+static KEY: Shape = Shape::Object(&Object {
+    name: "key",
+    says: "A key, without its bytes.",
+    fields: &[
+        must(
+            "name",
+            &Shape::Text(16),
+            "Its name, unique in the card: letters and digits.",
+        ),
+        must(
+            "purpose",
+            &Shape::Choice(&[
+                "external-authentication",
+                "internal-authentication",
+                "maintenance",
+                "load",
+                "purchase",
+                "tac",
+                "starting-day",
+            ]),
+            "What it is used for, and for nothing else.",
+        ),
+        must("kid", &BYTE, "Its identifier; bit 8 for a key of an ADF."),
+        must("versions", &Shape::Integer(1, 3), "How many versions."),
+        must(
+            "tries",
+            &Shape::Integer(0, 15),
+            "Wrong tries until it locks; 0 for no limit.",
+        ),
+        may(
+            "hsm",
+            &Shape::List(&FID, 3),
+            "Its address in the HSM, one for each version.",
+        ),
+        may("psam", &PSAM, "The key in a terminal's PSAM."),
+        may("note", &NOTE, "Where the profile decides: why."),
+        REMOVE,
+    ],
+});
+
+static PSAM: Shape = Shape::Object(&Object {
+    name: "psam",
+    says: "How a PSAM calls a key.",
+    fields: &[
+        may("usage", &BYTE, "The usage byte: levels and type."),
+        must("id", &BYTE, "The key's identifier."),
+    ],
+});
+
+static FILE: Shape = Shape::Object(&Object {
+    name: "file",
+    says: "An elementary file.",
+    fields: &[
+        must("fid", &FID, "Its file identifier."),
+        may(
+            "sfi",
+            &BYTE,
+            "Its short identifier; left out: the low byte of the identifier.",
+        ),
+        must("zh", &WORDS, "Its name in Chinese."),
+        must("en", &WORDS, "Its name in English."),
+        must(
+            "class",
+            &Shape::Choice(&["active", "preset", "reserved"]),
+            "In use, defined but not yet in use, or reserved space.",
+        ),
+        must(
+            "kind",
+            &Shape::Choice(&["transparent", "linear-fixed", "linear-variable", "cyclic"]),
+            "Its structure.",
+        ),
+        must(
+            "read",
+            &NOTE,
+            "Who may read: free, never, pin, a key's name; & | and parentheses.",
+        ),
+        must("update", &NOTE, "Who may update."),
+        may(
+            "size",
+            &Shape::Integer(1, 0x7FFF),
+            "Bytes of a transparent file; of a linear-variable one all records with tags and \
+             lengths, left out: as many as its items need.",
+        ),
+        may(
+            "count",
+            &Shape::Integer(1, 254),
+            "How many records a cyclic file holds.",
+        ),
+        may(
+            "items",
+            &ITEMS,
+            "A linear file: its records in order. A cyclic file: the fields of each record, \
+             without tags.",
+        ),
+        may(
+            "entries",
+            &Shape::Choice(&["applications"]),
+            "In place of items: one entry for each directory below this one that has an AID.",
+        ),
+        may("note", &NOTE, "Where the profile decides: why."),
+        REMOVE,
+    ],
+});
+
+static ITEMS: Shape = Shape::List(&ITEM, 254);
+
+static ITEM: Shape = Shape::Object(&Object {
+    name: "item",
+    says: "A data item.",
+    fields: &[
+        may("tag", &BYTE, "Its tag, 01 to FE."),
+        must("zh", &WORDS, "Its name in Chinese."),
+        must("en", &WORDS, "Its name in English."),
+        must(
+            "format",
+            &Shape::Choice(&["an", "cn", "b", "b-tlv"]),
+            "GB 18030 filled with 00, BCD filled with F, binary in hexadecimal, a chain of items.",
+        ),
+        may(
+            "length",
+            &Shape::Integer(1, 253),
+            "The length of its value in bytes; of b-tlv the items inside make it.",
+        ),
+        may(
+            "repeat",
+            &Shape::Integer(2, 254),
+            "How many records in a row have this tag.",
+        ),
+        may("items", &ITEMS, "The items of a b-tlv value."),
+        may(
+            "value",
+            &NOTE,
+            "What every card of the profile is issued with.",
+        ),
+        REMOVE,
+    ],
+});
+
+static DATA: Shape = Shape::TextOr(&ROWS);
+static ROWS: Shape = Shape::List(&ROW, 254);
+static ROW: Shape = Shape::List(&NOTE, 64);
+
+impl Shape {
+    /// Reports all that is not of this shape.
+    pub(super) fn check(&self, node: &Node, problems: &mut Problems) {
+        let fits = match (self, &node.value) {
+            (Shape::Text(most), Value::Text(text)) => text.chars().count() <= *most,
+            (Shape::Hex(least, most), Value::Text(text)) => {
+                hex(text).is_some_and(|bytes| (*least..=*most).contains(&bytes.len()))
+            }
+            (Shape::Digits(least, most), Value::Text(text)) => {
+                text.bytes().all(|c| c.is_ascii_digit()) && (*least..=*most).contains(&text.len())
+            }
+            (Shape::Choice(words), Value::Text(text)) => words.contains(&text.as_str()),
+            (Shape::Integer(least, most), Value::Integer(number)) => {
+                (least..=most).contains(&number)
+            }
+            (Shape::Flag, Value::Flag(_)) => true,
+            (Shape::List(of, most), Value::List(nodes)) => {
+                nodes.iter().for_each(|node| of.check(node, problems));
+                nodes.len() <= *most
+            }
+            (Shape::Object(object), Value::Object(_)) => {
+                object.check(node, problems);
+                true
+            }
+            (Shape::Map(of), Value::Object(members)) => {
+                for member in members {
+                    of.check(&member.node, problems);
+                }
+                true
+            }
+            (Shape::TextOr(_), Value::Text(_)) => true,
+            (Shape::TextOr(other), Value::List(_)) => {
+                other.check(node, problems);
+                true
+            }
+            _ => false,
+        };
+        if !fits {
+            problems.add(&node.place, Kind::Form, node.describe(), self.describe());
+        }
+    }
+
+    fn describe(&self) -> String {
+        match self {
+            Shape::Text(most) => format!("a text of at most {most} characters"),
+            Shape::Hex(least, most) if least == most => {
+                format!("hexadecimal digits of {least} bytes, as a text")
+            }
+            Shape::Hex(least, most) => {
+                format!("hexadecimal digits of {least} to {most} bytes, as a text")
+            }
+            Shape::Digits(least, most) if least == most => format!("{least} digits, as a text"),
+            Shape::Digits(least, most) => format!("{least} to {most} digits, as a text"),
+            Shape::Choice(words) => format!("one of {}", words.join(", ")),
+            Shape::Integer(least, most) => format!("a whole number from {least} to {most}"),
+            Shape::Flag => "true or false".to_owned(),
+            Shape::List(_, most) => format!("a list of at most {most}"),
+            Shape::Object(object) => format!("an object: {}", object.says),
+            Shape::Map(_) => "an object".to_owned(),
+            Shape::TextOr(_) => "a text, or a list of rows of texts".to_owned(),
+        }
+    }
+
+    /// The same as a JSON Schema, draft 2020-12. A profile that extends another
+    /// may leave out what the other has, so that the required members are asked
+    /// only of one that does not.
+    pub(super) fn schema(&self) -> Json {
+        let mut defs = Map::new();
+        let whole = self.part_schema(&mut defs, true);
+        let part = self.part_schema(&mut defs, false);
+        json!({
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "title": "cardlab card profile",
+            "if": { "type": "object", "required": ["extends"] },
+            "then": part,
+            "else": whole,
+            "$defs": Json::Object(defs),
+        })
+    }
+
+    fn part_schema(&self, defs: &mut Map<String, Json>, whole: bool) -> Json {
+        match self {
+            Shape::Text(most) => json!({ "type": "string", "maxLength": most }),
+            Shape::Hex(least, most) => json!({
+                "type": "string",
+                "pattern": format!("^ *([0-9A-Fa-f] *[0-9A-Fa-f] *){{{least},{most}}}$"),
+            }),
+            Shape::Digits(least, most) => json!({
+                "type": "string",
+                "pattern": format!("^[0-9]{{{least},{most}}}$"),
+            }),
+            Shape::Choice(words) => json!({ "type": "string", "enum": words }),
+            Shape::Integer(least, most) => json!({
+                "type": "integer", "minimum": least, "maximum": most,
+            }),
+            Shape::Flag => json!({ "type": "boolean" }),
+            Shape::List(of, most) => json!({
+                "type": "array", "items": of.part_schema(defs, whole), "maxItems": most,
+            }),
+            Shape::Object(object) => object.schema(defs, whole),
+            Shape::Map(of) => json!({
+                "type": "object", "additionalProperties": of.part_schema(defs, whole),
+            }),
+            Shape::TextOr(other) => json!({
+                "anyOf": [{ "type": "string" }, other.part_schema(defs, whole)],
+            }),
+        }
+    }
+}
+
+impl Object {
+    fn check(&self, node: &Node, problems: &mut Problems) {
+        for member in node.members() {
+            match self.fields.iter().find(|field| field.name == member.name) {
+                Some(field) => field.shape.check(&member.node, problems),
+                None => {
+                    let names: Vec<_> = self.fields.iter().map(|field| field.name).collect();
+                    problems.add(
+                        &member.place,
+                        Kind::Unknown,
+                        format!("a member {:?}", member.name),
+                        format!("in a {}: {}", self.name, names.join(", ")),
+                    );
+                }
+            }
+        }
+        for field in self.fields.iter().filter(|field| field.required) {
+            if node.get(field.name).is_none() {
+                problems.add(
+                    &node.place,
+                    Kind::Missing,
+                    format!("a {} without {:?}", self.name, field.name),
+                    format!("{}: {}", field.name, field.shape.describe()),
+                );
+            }
+        }
+    }
+
+    fn schema(&self, defs: &mut Map<String, Json>, whole: bool) -> Json {
+        let name = if whole {
+            self.name.to_owned()
+        } else {
+            format!("{}_part", self.name)
+        };
+        let reference = json!({ "$ref": format!("#/$defs/{name}") });
+        if defs.contains_key(&name) {
+            return reference;
+        }
+        // Stands in for the definition while an item inside an item refers to it.
+        defs.insert(name.clone(), Json::Null);
+        let mut properties = Map::new();
+        for field in self.fields {
+            let mut schema = field.shape.part_schema(defs, whole);
+            if let Json::Object(members) = &mut schema {
+                members.insert("description".to_owned(), json!(field.says));
+            }
+            if !whole {
+                schema = json!({ "anyOf": [schema, { "type": "null" }] });
+            }
+            properties.insert(field.name.to_owned(), schema);
+        }
+        let required: Vec<_> = self
+            .fields
+            .iter()
+            .filter(|field| whole && field.required)
+            .map(|field| field.name)
+            .collect();
+        let definition = json!({
+            "type": "object",
+            "description": self.says,
+            "properties": properties,
+            "required": required,
+            "additionalProperties": false,
+        });
+        defs.insert(name, definition);
+        reference
+    }
+}
+
+/// The bytes of hexadecimal digits, blanks left out.
+pub(super) fn hex(text: &str) -> Option<Vec<u8>> {
+    let mut digits = text.chars().filter(|c| *c != ' ').map(|c| c.to_digit(16));
+    let mut bytes = Vec::with_capacity(text.len() / 2);
+    while let Some(high) = digits.next() {
+        let byte = high? << 4 | digits.next()??;
+        bytes.push(u8::try_from(byte).ok()?);
+    }
+    Some(bytes)
+}

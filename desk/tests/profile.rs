@@ -1,0 +1,495 @@
+//! Profiles: the shipped ones are clean, and a spoiled one tells all of its faults.
+
+use cardlab_desk::encode::Decoded;
+use cardlab_desk::profile::{
+    Algorithm, FirstChange, Item, Kind, ProblemKind, Profile, Report, SpecVersion,
+};
+
+fn load(name: &str) -> Profile {
+    Profile::load(name).unwrap_or_else(|report| panic!("{report}"))
+}
+
+fn refused(text: &str) -> Report {
+    match Profile::parse("spoiled.json", text) {
+        Ok(_) => panic!("taken as clean: {text}"),
+        Err(report) => report,
+    }
+}
+
+/// A profile over `henan-2.0` with these members.
+fn over(members: &str) -> String {
+    format!("{{ \"id\": \"spoiled\", \"extends\": \"henan-2.0\", {members} }}")
+}
+
+fn item<'p>(profile: &'p Profile, label: &str, fid: u16, tag: u8) -> &'p Item {
+    let directory = profile.directory_by_label(label).expect("a directory");
+    let file = directory.file(fid).expect("a file");
+    let mut records = file.records.iter();
+    let record = records.find(|record| record.item.tag == Some(tag));
+    &record.expect("a record").item
+}
+
+#[test]
+fn every_shipped_profile_is_clean() {
+    for name in Profile::shipped() {
+        let profile = load(name);
+        assert_eq!(profile.id, name);
+        assert!(!profile.names.zh.is_empty() && !profile.notes.is_empty());
+    }
+}
+
+#[test]
+fn files_have_the_sizes_of_the_specification() {
+    for name in ["national-2.0", "national-3.0", "henan-2.0", "henan-3.0"] {
+        let profile = load(name);
+        let size = |label: &str, fid| match profile.directory_by_label(label).unwrap().file(fid) {
+            Some(file) => match file.kind {
+                Kind::LinearVariable { size_bytes } | Kind::Transparent { size_bytes } => {
+                    (size_bytes, 0)
+                }
+                Kind::LinearFixed { record_len, count } | Kind::Cyclic { record_len, count } => {
+                    (u16::from(record_len), count)
+                }
+            },
+            None => (0, 0),
+        };
+        assert_eq!(size("SSSE", 0xEF05), (0x40, 0));
+        assert_eq!(size("SSSE", 0xEF06), (0x5B, 0));
+        assert_eq!(size("SSSE", 0xEF07), (0x300, 0));
+        assert_eq!(size("SSSE", 0xEF08), (0x1000, 0));
+        assert_eq!(size("DF01", 0xEF1A), (0x128, 0));
+        assert_eq!(size("DF02", 0xEF07), (0x55, 4));
+        assert_eq!(size("DF02", 0xEF16), (0x12, 4));
+        assert_eq!(size("DF03", 0xEF19), (0x29, 4));
+        assert_eq!(size("DF04", 0xEF08), (0x1C, 30));
+        assert_eq!(size("DF04", 0xEF15), (0x03, 8));
+    }
+    let old = load("national-1.0");
+    let Some(file) = old.directory(0xDF04).unwrap().file(0xEF08) else {
+        panic!("no medical log");
+    };
+    assert_eq!(
+        file.kind,
+        Kind::Cyclic {
+            record_len: 0x1C,
+            count: 10
+        }
+    );
+}
+
+#[test]
+fn chained_items_add_up_to_the_lengths_of_the_specification() {
+    let profile = load("national-2.0");
+    for (label, fid, tag, len) in [
+        ("DF01", 0xEF15, 0x40, 0x34),
+        ("DF02", 0xEF05, 0x43, 0x6C),
+        ("DF02", 0xEF05, 0x44, 0x65),
+        ("DF02", 0xEF15, 0x99, 0x10),
+        ("DF03", 0xEF06, 0x4A, 0x61),
+        ("DF03", 0xEF19, 0x79, 0x27),
+        ("DF05", 0xEF05, 0xA3, 0x18),
+        ("DF05", 0xEF05, 0xA4, 0x17),
+        ("DF06", 0xEF05, 0xC3, 0x1A),
+    ] {
+        assert_eq!(
+            item(&profile, label, fid, tag).len,
+            len,
+            "{label} {tag:02X}"
+        );
+    }
+}
+
+#[test]
+fn records_stand_where_traces_of_real_cards_have_them() {
+    let profile = load("national-2.0");
+    let number = |label: &str, fid, tag, occurrence| {
+        let file = profile
+            .directory_by_label(label)
+            .unwrap()
+            .file(fid)
+            .unwrap();
+        let mut records = file.records.iter();
+        let found = records.find(|r| r.item.tag == Some(tag) && r.occurrence == occurrence);
+        found.unwrap().number
+    };
+    assert_eq!(number("SSSE", 0xEF06, 0x4E, 1), 3);
+    assert_eq!(number("SSSE", 0xEF06, 0x0D, 1), 7);
+    assert_eq!(number("DF01", 0xEF15, 0x40, 3), 4);
+    assert_eq!(number("DF02", 0xEF05, 0x43, 1), 3);
+    assert_eq!(number("DF02", 0xEF05, 0x44, 2), 6);
+    assert_eq!(number("DF02", 0xEF15, 0x1F, 1), 6);
+    assert_eq!(number("DF03", 0xEF06, 0x4A, 1), 8);
+    assert_eq!(number("DF03", 0xEF06, 0x4A, 3), 10);
+}
+
+#[test]
+fn henan_changes_the_pin_first_and_locks_after_six() {
+    for name in ["henan-2.0", "henan-3.0"] {
+        let profile = load(name);
+        assert_eq!(profile.pin.tries, 6);
+        assert_eq!(profile.pin.first_change, FirstChange::Card);
+        assert_eq!(profile.pin.initial.as_deref(), Some("123456"));
+        assert_eq!(profile.region, [0x41, 0x16, 0x00]);
+        assert_eq!(profile.historical[7..9], [0x41, 0x16]);
+    }
+    let national = load("national-2.0");
+    assert_eq!(national.pin.first_change, FirstChange::Terminal);
+}
+
+#[test]
+fn the_third_generation_has_sm4_and_guards_the_holders_data() {
+    for name in ["national-3.0", "henan-3.0"] {
+        let profile = load(name);
+        assert_eq!(
+            (profile.version, profile.algorithm),
+            (SpecVersion::V3, Algorithm::Sm4)
+        );
+        let ssse = profile.directory_by_label("SSSE").unwrap();
+        assert_eq!(ssse.issuer_data.as_deref(), Some(&[0x86, 0x01, 0x03][..]));
+        assert_eq!(ssse.file(0xEF06).unwrap().read.to_string(), "RKSSSE");
+        assert!(
+            profile
+                .directories
+                .iter()
+                .flat_map(|d| &d.keys)
+                .all(|k| k.len_bytes == 16)
+        );
+    }
+    let second = load("henan-2.0");
+    let ssse = second.directory_by_label("SSSE").unwrap();
+    assert_eq!(ssse.issuer_data, None);
+    assert_eq!(ssse.file(0xEF06).unwrap().read.to_string(), "free");
+    assert_eq!(second.key("STKDF01").unwrap().1.len_bytes, 8);
+}
+
+#[test]
+fn the_directory_lists_every_application_that_has_an_identifier() {
+    let profile = load("national-2.0");
+    let file = profile
+        .directory_by_label("SSSE")
+        .unwrap()
+        .file(0xEF1E)
+        .unwrap();
+    let first = hex::decode("61184F06D15600000500500EB9ABB9B2D3A6D3C3D0C5CFA2C7F8").unwrap();
+    assert_eq!(file.records[0].to_bytes(), first);
+    assert_eq!(file.records.len(), 5);
+}
+
+#[test]
+fn a_long_name_goes_on_in_the_continuation() {
+    let profile = load("national-2.0");
+    let name = item(&profile, "SSSE", 0xEF06, 0x09);
+    let rest = item(&profile, "SSSE", 0xEF06, 0x4E);
+    let whole = format!(
+        "{}{}",
+        name.decode(&name.bytes).text(),
+        rest.decode(&rest.bytes).text()
+    );
+    assert_eq!(whole, "阿卜杜热合曼·阿卜杜克热木·托合提");
+    assert_eq!((name.bytes.len(), rest.bytes.len()), (30, 20));
+}
+
+#[test]
+fn a_card_is_issued_with_every_value_of_its_profile() {
+    let profile = load("henan-3.0");
+    let text = |label, fid, tag| {
+        let item = item(&profile, label, fid, tag);
+        item.decode(&item.bytes)
+    };
+    assert_eq!(
+        text("SSSE", 0xEF06, 0x09),
+        Decoded::Text("王䶮𬭎".to_owned())
+    );
+    assert_eq!(text("SSSE", 0xEF06, 0x4E), Decoded::Blank);
+    assert_eq!(text("SSSE", 0xEF05, 0x03), Decoded::Text("3.00".to_owned()));
+    let degree = item(&profile, "DF01", 0xEF15, 0x40);
+    assert_eq!(degree.inner[2].text.as_deref(), Some("中原示范大学"));
+    let rows = &profile
+        .directory(0xDF02)
+        .unwrap()
+        .file(0xEF07)
+        .unwrap()
+        .rows;
+    assert_eq!((rows.len(), rows[0].len()), (2, 0x55));
+    let code = item(&profile, "SSSE", 0xEF05, 0x01);
+    assert!(code.computed);
+    assert_eq!(
+        code.bytes[..12],
+        hex::decode("411600D15600000501003026").unwrap()
+    );
+}
+
+#[test]
+fn every_key_of_the_table_stands_in_the_card() {
+    let profile = load("national-2.0");
+    for (name, kid, versions, hsm) in [
+        ("IRK", 0x00, 3, Some(0x0170)),
+        ("UKSSSE", 0x04, 3, Some(0x0094)),
+        ("PUK", 0x06, 1, Some(0x0090)),
+        ("RKSSSE", 0x0A, 3, Some(0x004C)),
+        ("UKBDF01", 0x8E, 3, Some(0x0061)),
+        ("RK1DF02", 0x88, 3, Some(0x0064)),
+        ("UK8DF03", 0x8D, 3, Some(0x0076)),
+        ("UK2DF04", 0x86, 3, Some(0x017C)),
+        ("DPK1", 0x01, 3, Some(0x017F)),
+        ("MKDF07", 0x00, 1, None),
+        ("UK3DF07", 0x88, 3, Some(0x0089)),
+    ] {
+        let (_, key) = profile.key(name).unwrap();
+        assert_eq!((key.kid, key.versions), (kid, versions), "{name}");
+        assert_eq!(key.hsm.first().copied(), hsm, "{name}");
+    }
+}
+
+#[test]
+fn all_faults_come_at_once_each_with_path_and_line() {
+    let text = over(
+        r#"
+        "colour": "red",
+        "region": "990000",
+        "pin": { "initial": "12a", "tries": 0 },
+        "directories": [
+            { "fid": "DDF1", "files": [
+                { "fid": "EF06", "read": "pin | RK9DF09", "items": [
+                    { "tag": "09", "length": 300 } ] } ] } ],
+        "data": {
+            "SSSEEF05|07": "H00020261",
+            "SSSEEF06|08": "411602199003071520",
+            "SSSEEF06|0A": "3",
+            "DF01EF05|99": "1",
+            "DF01EF05|20": "1年2"
+        }"#,
+    );
+    let report = refused(&text);
+    let found: Vec<_> = report
+        .problems()
+        .iter()
+        .map(|p| (p.path.as_str(), p.kind))
+        .collect();
+    let expected = [
+        ("$.colour", ProblemKind::Unknown),
+        ("$.region", ProblemKind::Value),
+        ("$.pin.initial", ProblemKind::Value),
+        ("$.pin.tries", ProblemKind::Form),
+        ("$.directories[0].files[0].read", ProblemKind::Reference),
+        (
+            "$.directories[0].files[0].items[0].length",
+            ProblemKind::Form,
+        ),
+        ("$.data[\"SSSEEF05|07\"]", ProblemKind::Value),
+        ("$.data[\"SSSEEF06|08\"]", ProblemKind::Value),
+        ("$.data[\"SSSEEF06|0A\"]", ProblemKind::Value),
+        ("$.data[\"DF01EF05|99\"]", ProblemKind::Reference),
+        ("$.data[\"DF01EF05|20\"]", ProblemKind::Length),
+    ];
+    for wanted in expected {
+        assert!(found.contains(&wanted), "{wanted:?} is not in\n{report}");
+    }
+    for problem in report
+        .problems()
+        .iter()
+        .filter(|p| p.file == "spoiled.json")
+    {
+        assert!(problem.line >= 1 && !problem.allowed.is_empty() && !problem.found.is_empty());
+    }
+    let colour = report
+        .problems()
+        .iter()
+        .find(|p| p.path == "$.colour")
+        .unwrap();
+    assert_eq!((colour.line, colour.column), (2, 9));
+    let drawn = report.render(false);
+    assert!(
+        drawn.contains("spoiled.json:2:9") && drawn.contains("未知成员"),
+        "{drawn}"
+    );
+}
+
+#[test]
+fn a_value_that_is_too_long_says_which_character_is_cut() {
+    for (name, at, from, to) in [
+        // 20 characters of two bytes fill the 50 bytes of both items after the split.
+        ("周".repeat(26), 11, 21, 22),
+        (format!("{}𬭎", "周".repeat(24)), 10, 19, 22),
+    ] {
+        let report = refused(&over(&format!(
+            "\"data\": {{ \"SSSEEF06|09\": \"{name}\" }}"
+        )));
+        let [problem] = report.problems() else {
+            panic!("{report}");
+        };
+        assert_eq!(problem.kind, ProblemKind::Length);
+        let place = format!("character {at},");
+        let bytes = format!("takes bytes {from} to {to}");
+        assert!(problem.found.contains(&place), "{report}");
+        assert!(problem.found.contains(&bytes), "{report}");
+    }
+}
+
+#[test]
+fn each_spoiled_member_is_named() {
+    for (members, path, kind) in [
+        (r#""zh": 7"#, "$.zh", ProblemKind::Form),
+        (r#""algorithm": "aes""#, "$.algorithm", ProblemKind::Form),
+        (r#""atr": "3B6E""#, "$.atr", ProblemKind::Value),
+        (
+            r#""atr": "3B6D0000 0081544C96 8684 5199 00020026""#,
+            "$.atr",
+            ProblemKind::Conflict,
+        ),
+        (
+            r#""atr": "3BED0000 0081544C96 8684 4116 00020026""#,
+            "$.atr",
+            ProblemKind::Value,
+        ),
+        (
+            r#""pin": { "initial": "123" }"#,
+            "$.pin.initial",
+            ProblemKind::Value,
+        ),
+        (r#""pin": { "initial": null }"#, "$", ProblemKind::Conflict),
+        (
+            r#""pin": { "min_bytes": 4 }"#,
+            "$.pin.initial",
+            ProblemKind::Length,
+        ),
+        (
+            r#""directories": [{ "fid": "DF01", "label": "DF02" }]"#,
+            "$",
+            ProblemKind::Duplicate,
+        ),
+        (
+            r#""directories": [{ "fid": "DF01", "keys": [{ "name": "UK1DF01", "kid": "03" }] }]"#,
+            "$.directories[0].keys[0].kid",
+            ProblemKind::Value,
+        ),
+        (
+            r#""directories": [{ "fid": "DF01", "keys": [{ "name": "UK1DF01", "kid": "84" }] }]"#,
+            "$",
+            ProblemKind::Duplicate,
+        ),
+        (
+            r#""directories": [{ "fid": "DF01", "files": [{ "fid": "EF05", "sfi": "06" }] }]"#,
+            "$",
+            ProblemKind::Duplicate,
+        ),
+        (
+            r#""directories": [{ "fid": "DF01", "files": [{ "fid": "EF05", "sfi": "1F" }] }]"#,
+            "$.directories[0].files[0].sfi",
+            ProblemKind::Value,
+        ),
+        (
+            r#""directories": [{ "fid": "DF01", "files": [{ "fid": "EF05", "read": "RK1DF02" }] }]"#,
+            "$.directories[0].files[0].read",
+            ProblemKind::Reference,
+        ),
+        (
+            r#""directories": [{ "fid": "DF01", "files": [{ "fid": "EF05", "update": "pin &" }] }]"#,
+            "$.directories[0].files[0].update",
+            ProblemKind::Reference,
+        ),
+        (
+            r#""directories": [{ "fid": "DF01", "files": [{ "fid": "EF05", "size": 10 }] }]"#,
+            "$.directories[0].files[0].size",
+            ProblemKind::Length,
+        ),
+        (
+            r#""directories": [{ "fid": "DDF1", "files": [{ "fid": "EF1E", "remove": true }] }]"#,
+            "$",
+            ProblemKind::Reference,
+        ),
+        (
+            r#""directories": [{ "fid": "DF0B", "remove": true }]"#,
+            "$.directories[0]",
+            ProblemKind::Reference,
+        ),
+        (
+            r#""data": { "SSSEEF05|05": "20240230" }"#,
+            "$",
+            ProblemKind::Value,
+        ),
+        (
+            r#""data": { "SSSEEF05|03": "3.00" }"#,
+            "$",
+            ProblemKind::Value,
+        ),
+        (
+            r#""data": { "SSSEEF05|04": "9156000003" }"#,
+            "$",
+            ProblemKind::Value,
+        ),
+        (
+            r#""data": { "SSSEEF05|01": "511600D1560000050002002612345678" }"#,
+            "$",
+            ProblemKind::Conflict,
+        ),
+        (
+            r#""data": { "DF02EF07": [["1"]] }"#,
+            "$",
+            ProblemKind::Conflict,
+        ),
+        (r#""data": { "DF01EF16": "0G" }"#, "$", ProblemKind::Value),
+        (
+            r#""data": { "DF01EF15|40:4|57": "1" }"#,
+            "$",
+            ProblemKind::Reference,
+        ),
+        (
+            r#""data": { "DF01EF15|40:1": "1" }"#,
+            "$",
+            ProblemKind::Reference,
+        ),
+        (r#""data": 5"#, "$.data", ProblemKind::Form),
+    ] {
+        let report = refused(&over(members));
+        let named =
+            |p: &&cardlab_desk::profile::Problem| p.kind == kind && (path == "$" || p.path == path);
+        assert!(
+            report.problems().iter().any(|p| named(&p)),
+            "{members}\n{report}"
+        );
+        assert!(!report.render(true).is_empty());
+    }
+}
+
+#[test]
+fn text_that_is_no_json_is_refused_with_its_place() {
+    for text in [
+        "",
+        "{",
+        "[]",
+        "null",
+        "{ \"id\": 1e999 }",
+        "{ \"id\": \"a\", \"id\": \"b\" }",
+        &"[".repeat(100_000),
+        "{ \"extends\": \"/nonexistent/profile.json\" }",
+        "{ \"extends\": 5 }",
+        "{ \"id\": \"\\ud800\" }",
+    ] {
+        assert!(!refused(text).problems().is_empty());
+    }
+    let deep = format!("{}1{}", "[".repeat(40), "]".repeat(40));
+    assert_eq!(refused(&deep).problems()[0].kind, ProblemKind::Syntax);
+}
+
+#[test]
+fn a_profile_that_extends_itself_is_refused() {
+    let path = std::env::temp_dir().join(format!("cardlab-circle-{}.json", std::process::id()));
+    let name = path.file_name().unwrap().to_str().unwrap();
+    std::fs::write(&path, format!("{{ \"extends\": \"{name}\" }}")).unwrap();
+    let report = Profile::load(path.to_str().unwrap()).unwrap_err();
+    std::fs::remove_file(&path).unwrap();
+    assert!(
+        report
+            .problems()
+            .iter()
+            .any(|p| p.allowed.contains("without a circle")),
+        "{report}"
+    );
+}
+
+#[test]
+fn an_unknown_name_lists_the_known_ones() {
+    let report = Profile::load("henan-4.0").unwrap_err();
+    assert!(report.to_string().contains("henan-2.0"), "{report}");
+}
