@@ -1,14 +1,12 @@
 //! The social security applet on a card, command by command.
 
-mod support;
-
-use cardlab::apdu::Sw;
-use cardlab::crypto::Algorithm;
-use cardlab::icc::Icc;
-use support::{
+use crate::support::{
     Bench, CYCLIC_APPENDS, FIRST_CHANGE, LOADER, SELECT_DF01, SELECT_DF04, SELECT_SSSE, VERIFY,
     WHOLE_NAMES, bytes,
 };
+use cardlab::apdu::Sw;
+use cardlab::crypto::Algorithm;
+use cardlab::icc::Icc;
 
 const BOTH: [Algorithm; 2] = [Algorithm::Des, Algorithm::Sm4];
 

@@ -1,0 +1,7 @@
+//! The social security applet on a card, driven by commands alone.
+
+mod command;
+mod model;
+mod power;
+mod support;
+mod truth;
