@@ -165,10 +165,12 @@ impl Card {
         self.memory.contents()
     }
 
-    /// Cuts the power at a write to come; the next
-    /// [`power_on`](Icc::power_on) gives it back.
+    /// Cuts the power at a write to come, of a command or of the recovery at the next
+    /// [`power_on`](Icc::power_on), which gives the power back.
     pub fn cut(&mut self, cut: Cut) {
-        self.memory.medium_mut().arm(cut);
+        let medium = self.memory.medium_mut();
+        medium.restore();
+        medium.arm(cut);
     }
 
     /// How many physical writes the memory has made.
@@ -212,7 +214,9 @@ impl Card {
 
 impl Icc for Card {
     fn power_on(&mut self) -> Result<Vec<u8>, Lost> {
-        self.memory.medium_mut().restore();
+        if self.memory.medium().is_cut() {
+            self.memory.medium_mut().restore();
+        }
         self.memory.recover();
         self.check_power()?;
         self.ram = Ram::new();

@@ -1,7 +1,7 @@
 //! The social security applet on a card, command by command.
 
 use crate::support::{
-    Bench, CYCLIC_APPENDS, FIRST_CHANGE, LOADER, SELECT_DF01, SELECT_DF04, SELECT_SSSE, VERIFY,
+    Bench, CYCLIC_APPENDS, FIRST_CHANGE, SELECT_DF01, SELECT_DF04, SELECT_ISD, SELECT_SSSE, VERIFY,
     WHOLE_NAMES, bytes,
 };
 use cardlab::apdu::Sw;
@@ -472,12 +472,7 @@ fn pin_and_key_are_both_needed_where_the_rule_says_and() {
 fn the_pin_right_lasts_to_the_next_reset_and_through_every_select() {
     let mut bench = bench();
     bench.ok(VERIFY);
-    for select in [
-        SELECT_DF04,
-        "00A40400 05 F000000001",
-        SELECT_SSSE,
-        SELECT_DF01,
-    ] {
+    for select in [SELECT_DF04, SELECT_ISD, SELECT_SSSE, SELECT_DF01] {
         bench.ok(select);
     }
     bench.ok("00B2012C 03");
@@ -511,7 +506,7 @@ fn a_key_right_does_not_outlive_another_applet_or_a_reset() {
     let mut bench = bench();
     assert_eq!(bench.authenticate(0xDDF1, 0x0A, 1), Sw::OK);
     let mut other = bench.fork();
-    other.ok(&format!("00A40400 05 {LOADER}"));
+    other.ok(SELECT_ISD);
     other.ok(SELECT_SSSE);
     other.refused("00B20134 06", 0x6982);
     bench.card.reset().expect("a warm reset");

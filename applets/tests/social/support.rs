@@ -1,4 +1,4 @@
-//! A small social security card, issued with the applet's own commands.
+//! A small social security card, issued over the wire, and who talks to it.
 //!
 //! ```text
 //! MF 3F00
@@ -16,56 +16,17 @@
 //!       └─ EF08 cyclic, 2 records of 4: read PIN, update never
 //! ```
 
-use cardlab::aid::Aid;
-use cardlab::apdu::{Command, Sw};
-use cardlab::applet::{Applet, Ctx, Deed, Install, Module, Outcome, Plan, Privileges, Reply, Rom};
+use cardlab::apdu::Sw;
 use cardlab::crypto::{Algorithm, Key, derive};
 use cardlab::icc::Icc;
 use cardlab::os::Card;
-use cardlab_applets::social;
 
-/// Installs what a command's data name: privileges, then parameters.
-struct Loader;
-
-impl Applet for Loader {
-    fn select(&self, _: &mut Ctx<'_>, _: &Command<'_>) -> Outcome {
-        Ok(Reply::OK)
-    }
-
-    fn process(&self, ctx: &mut Ctx<'_>, command: &Command<'_>) -> Outcome {
-        let (&privileges, parameters) = command.data.split_first().ok_or(Sw::WRONG_LENGTH)?;
-        ctx.request(Deed::Install {
-            load_file: social::LOAD_FILE,
-            module: social::MODULE.aid,
-            instance: SSSE,
-            privileges: Privileges::from_bytes(&[privileges]).ok_or(Sw::WRONG_DATA)?,
-            parameters: parameters.to_vec(),
-        })?;
-        Ok(Reply::OK)
-    }
-}
-
-impl Install for Loader {
-    fn attach(_: &mut Plan) -> Loader {
-        Loader
-    }
-
-    fn install(&self, _: &mut Ctx<'_>, _: &[u8]) -> Result<(), Sw> {
-        Ok(())
-    }
-}
-
-pub(crate) const LOADER: Aid = Aid::constant(&[0xF0, 0, 0, 0, 1]);
-pub(crate) const SSSE: Aid = Aid::constant(b"sx1.sh.\xC9\xE7\xBB\xE1\xB1\xA3\xD5\xCF");
+/// The issuer's domain.
+pub(crate) const SELECT_ISD: &str = "00A40400 08 A000000151000000 00";
 pub(crate) const SELECT_SSSE: &str = "00A40400 0F 7378312E73682EC9E7BBE1B1A3D5CF 00";
 pub(crate) const SELECT_DF01: &str = "00A40400 06 D15600000500 00";
 pub(crate) const SELECT_DF04: &str = "00A40400 06 D15600000503 00";
 pub(crate) const VERIFY: &str = "00200000 03 123456";
-
-static ROM: Rom = Rom {
-    issuer_domain: Module::of::<Loader>(LOADER, LOADER),
-    modules: &[social::MODULE],
-};
 
 /// Switch: the PIN must be changed on the card first.
 pub(crate) const FIRST_CHANGE: u8 = 0x01;
@@ -95,17 +56,26 @@ pub(crate) fn key_bytes(directory: u16, purpose: u8, kid: u8, version: u8) -> [u
 impl Bench {
     pub(crate) fn new(algorithm: Algorithm, switches: u8) -> Bench {
         let mut bench = Bench {
-            card: Card::manufacture(&ROM, 7),
+            card: Card::manufacture(&cardlab_applets::ROM, 7),
             algorithm,
         };
         bench.card.power_on().expect("a new card starts");
-        let id = algorithm.id();
-        bench.ok(&format!(
-            "80E60C00 0E 0C 8601{id:02X} 800102 8101{switches:02X} 82020308"
-        ));
+        bench.install(switches);
         bench.issue();
+        bench.ok(SELECT_ISD);
+        bench.ok("80F0800F");
         bench.reset();
         bench
+    }
+
+    fn install(&mut self, switches: u8) {
+        let id = self.algorithm.id();
+        self.ok("80DA5F51 0A 3B66000080318066B082");
+        self.ok(&format!(
+            "80E60C00 38 08 F0636172646C6162 0B F0636172646C6162535343 \
+             0F 7378312E73682EC9E7BBE1B1A3D5CF 01 0C \
+             0F C90D 8601{id:02X} 800102 8101{switches:02X} 82020308 00 00"
+        ));
     }
 
     fn issue(&mut self) {
