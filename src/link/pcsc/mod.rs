@@ -14,12 +14,14 @@
 //!
 //! Source: pcsc-lite, see `wire` and `reader`.
 
+mod client;
 mod reader;
 mod run;
 #[cfg(test)]
 mod tests;
 mod wire;
 
+pub use client::Pcscd;
 pub use run::run;
 
 use crate::icc::Icc;

@@ -46,8 +46,10 @@ pub(crate) const TAIL_MAX: usize = 4 + 3 + 65_536 + 3 + 2;
 /// Bytes of an attribute's value.
 pub(crate) const ATTRIBUTE_LEN: usize = 264;
 
-const NAME_LEN: usize = 128;
-const STATE_LEN: usize = 184;
+/// Bytes of a reader's name, its zeros included.
+pub(crate) const NAME_LEN: usize = 128;
+/// Bytes of a reader's state.
+pub(crate) const STATE_LEN: usize = 184;
 const ATR_LEN: usize = 33;
 
 /// A return value of PC/SC.
@@ -236,6 +238,15 @@ impl State<'_> {
         into.extend(self.protocol.to_ne_bytes());
         into.resize(STATE_LEN.saturating_mul(READERS as usize), 0);
     }
+}
+
+/// The name and the ATR in a state; `None` where it is no reader's.
+pub(crate) fn reader_of(state: &[u8]) -> Option<(String, Vec<u8>)> {
+    let name = state.get(..NAME_LEN)?.split(|&byte| byte == 0).next()?;
+    let atr = state.get(NAME_LEN.checked_add(12)?..)?;
+    let len = u32::from_ne_bytes(*atr.get(ATR_LEN.checked_add(3)?..)?.first_chunk()?);
+    let atr = atr.get(..usize::try_from(len).ok()?.min(ATR_LEN))?;
+    (!name.is_empty()).then(|| (String::from_utf8_lossy(name).into_owned(), atr.to_vec()))
 }
 
 /// What ends a wait: a word without meaning, and why it ended.
