@@ -409,3 +409,217 @@ fn create(data: &[u8]) -> Option<Intent<'_>> {
         rules,
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Answer, Intent, Occurrence, Record, Reference, Shape, Span, Target};
+    use crate::aid::Aid;
+    use crate::apdu::{Class, Command, Sw};
+    use crate::files::{NewDirectory, NewFile, Rules};
+
+    fn read<'a>(header: [u8; 3], data: &'a [u8]) -> Result<Intent<'a>, Sw> {
+        let [ins, p1, p2] = header;
+        Intent::try_from(&Command::new(Class::BASIC, ins, p1, p2).with_data(data))
+    }
+
+    #[test]
+    fn every_p1_and_p2_of_the_binary_commands_is_an_offset_an_sfi_or_refused() {
+        for p1 in 0..=0xFFu8 {
+            for p2 in 0..=0xFFu8 {
+                let expected = match p1 {
+                    0x00..=0x7F => Ok((Reference::Current, u16::from(p1) << 8 | u16::from(p2))),
+                    0x81..=0x9E => Ok((Reference::Sfi(p1 - 0x80), u16::from(p2))),
+                    _ => Err(Sw::WRONG_P1_P2),
+                };
+                let of = |(file, offset)| Intent::ReadBinary { file, offset };
+                assert_eq!(read([0xB0, p1, p2], &[]), expected.map(of));
+                let of = |(file, offset)| Intent::UpdateBinary {
+                    file,
+                    offset,
+                    bytes: &[7],
+                };
+                assert_eq!(read([0xD6, p1, p2], &[7]), expected.map(of));
+            }
+        }
+    }
+
+    #[test]
+    fn every_p1_and_p2_of_the_record_commands_names_records_or_is_refused() {
+        for p1 in 0..=0xFFu8 {
+            for p2 in 0..=0xFFu8 {
+                let file = match p2 / 8 {
+                    0 => Reference::Current,
+                    sfi => Reference::Sfi(sfi),
+                };
+                let number = if p1 == 0 {
+                    Record::Current
+                } else {
+                    Record::Number(p1)
+                };
+                let span = match p2 % 8 {
+                    mode @ 0..=3 => {
+                        let occurrence = [
+                            Occurrence::First,
+                            Occurrence::Last,
+                            Occurrence::Next,
+                            Occurrence::Previous,
+                        ][usize::from(mode)];
+                        Some(Span::One(Record::Identified {
+                            identifier: p1,
+                            occurrence,
+                        }))
+                    }
+                    4 => Some(Span::One(number)),
+                    5 => Some(Span::From(number)),
+                    6 => Some(Span::DownTo(number)),
+                    _ => None,
+                };
+                let span = span
+                    .filter(|_| p1 != 0xFF && p2 / 8 != 31)
+                    .ok_or(Sw::WRONG_P1_P2);
+                let reading = span.map(|span| Intent::ReadRecord { file, span });
+                assert_eq!(read([0xB2, p1, p2], &[]), reading, "{p1:02X} {p2:02X}");
+                let updating = span.and_then(|span| match span {
+                    Span::One(record) => Ok(Intent::UpdateRecord {
+                        file,
+                        record,
+                        bytes: &[7],
+                    }),
+                    _ => Err(Sw::WRONG_P1_P2),
+                });
+                assert_eq!(read([0xDC, p1, p2], &[7]), updating, "{p1:02X} {p2:02X}");
+            }
+        }
+    }
+
+    #[test]
+    fn select_says_what_which_and_what_to_answer() {
+        let select = |target, occurrence, answer| {
+            Ok(Intent::Select {
+                target,
+                occurrence,
+                answer,
+            })
+        };
+        let fci = |target| select(target, Occurrence::First, Answer::Fci);
+        assert_eq!(read([0xA4, 0, 0], &[]), fci(Target::MasterFile));
+        assert_eq!(read([0xA4, 0, 0], &[0x3F, 0]), fci(Target::MasterFile));
+        assert_eq!(read([0xA4, 0, 0], &[0xEF, 5]), fci(Target::Fid(0xEF05)));
+        assert_eq!(
+            read([0xA4, 1, 0], &[0xDF, 1]),
+            fci(Target::ChildDirectory(0xDF01))
+        );
+        assert_eq!(
+            read([0xA4, 2, 0], &[0xEF, 5]),
+            fci(Target::ChildFile(0xEF05))
+        );
+        assert_eq!(read([0xA4, 3, 0], &[]), fci(Target::Parent));
+        let names = [0xA0; 20];
+        for len in 0..=20 {
+            let name = &names[..len];
+            let expected = match len {
+                5..=16 => select(Target::Name(name), Occurrence::Next, Answer::Nothing),
+                _ => Err(Sw::WRONG_LENGTH),
+            };
+            assert_eq!(read([0xA4, 4, 0x0E], name), expected);
+        }
+        for p1 in 5..=0xFF {
+            assert_eq!(read([0xA4, p1, 0], &[]), Err(Sw::WRONG_P1_P2));
+        }
+        for p2 in 0x10..=0xFF {
+            assert_eq!(read([0xA4, 0, p2], &[]), Err(Sw::WRONG_P1_P2));
+        }
+    }
+
+    #[test]
+    fn lengths_are_checked_after_parameters() {
+        for (header, data, sw) in [
+            ([0xB0, 0, 0], &[1][..], Sw::WRONG_LENGTH),
+            ([0xD6, 0, 0], &[], Sw::WRONG_LENGTH),
+            ([0xB2, 1, 4], &[1], Sw::WRONG_LENGTH),
+            ([0xDC, 1, 4], &[], Sw::WRONG_LENGTH),
+            ([0xA4, 0, 0], &[1], Sw::WRONG_LENGTH),
+            ([0xA4, 0, 0], &[1, 2, 3], Sw::WRONG_LENGTH),
+            ([0xA4, 3, 0], &[1], Sw::WRONG_LENGTH),
+            ([0xE0, 0, 0], &[], Sw::WRONG_LENGTH),
+            ([0xE0, 0, 1], &[], Sw::WRONG_P1_P2),
+            ([0x44, 0, 0], &[1], Sw::WRONG_LENGTH),
+            ([0x44, 1, 0], &[1], Sw::WRONG_P1_P2),
+            ([0x20, 0, 0], &[], Sw::INS_NOT_SUPPORTED),
+        ] {
+            assert_eq!(read(header, data), Err(sw), "{header:02X?}");
+        }
+    }
+
+    #[test]
+    fn an_fcp_makes_a_directory_or_an_ef() {
+        let of = |text: &str| {
+            let bytes = hex::decode(text.replace(' ', "")).unwrap();
+            match read([0xE0, 0, 0], &bytes) {
+                Ok(Intent::CreateFile(new)) => Ok(new),
+                Ok(other) => panic!("{other:?}"),
+                Err(sw) => Err(sw),
+            }
+        };
+        let rules = Rules::ABSENT;
+        let file = |sfi, shape| NewFile {
+            fid: 0xEF05,
+            sfi,
+            shape,
+            rules,
+        };
+        assert_eq!(
+            of("620B 820101 8302EF05 80020100"),
+            Ok(file(None, Shape::Transparent { size: 256 }))
+        );
+        assert_eq!(
+            of("6212 82050401 0040 07 8302EF05 880105 80020100"),
+            Ok(file(Some(5), Shape::LinearVariable { size: 256 }))
+        );
+        assert_eq!(
+            of("620B 82050201 0029 04 8302EF05"),
+            Ok(file(
+                None,
+                Shape::LinearFixed {
+                    record_len: 41,
+                    records: 4
+                }
+            ))
+        );
+        assert_eq!(
+            of("620B 82050601 001C 1E 8302EF05"),
+            Ok(file(
+                None,
+                Shape::Cyclic {
+                    record_len: 28,
+                    records: 30
+                }
+            ))
+        );
+        for text in [
+            "6207 820101 8302EF05",
+            "620B 820138 8302EF05 80020100",
+            "620F 82050601 001C 1E 8302EF05 80020100",
+            "620B 820103 8302EF05 80020100",
+            "6207 820101 80020100",
+            "6208 8302EF05 80020100",
+            "6F0B 820101 8302EF05 80020100",
+            "620B 820101 8302EF05 80020100 990100",
+            "620F 820101 8302EF05 8302EF06 80020100",
+            "620E 820101 8302EF05 80020100 990100",
+        ] {
+            assert_eq!(of(text), Err(Sw::WRONG_DATA), "{text}");
+        }
+        let bytes =
+            hex::decode("6214 820138 8302DF01 8406D15600000500 A50388011E".replace(' ', ""));
+        assert_eq!(
+            read([0xE0, 0, 0], &bytes.unwrap()),
+            Ok(Intent::CreateDirectory(NewDirectory {
+                fid: 0xDF01,
+                name: Aid::new(&[0xD1, 0x56, 0, 0, 5, 0]),
+                proprietary: &[0x88, 1, 0x1E],
+                rules,
+            }))
+        );
+    }
+}
