@@ -10,8 +10,8 @@
 use cardlab::apdu::{Command, Sw};
 use cardlab::files;
 
-/// What a command wants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a command wants. It can carry a PIN or a key, so it cannot be printed.
+#[derive(Clone, Copy)]
 pub(super) enum Intent<'a> {
     /// Something with files; `ne` is the Ne of a reading command, `seal` the secure
     /// messaging of an updating one.
@@ -59,7 +59,7 @@ pub(super) enum Intent<'a> {
 }
 
 /// A key to be loaded.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub(super) struct NewKey<'a> {
     /// What it is for.
     pub(super) purpose: Purpose,
@@ -73,16 +73,6 @@ pub(super) struct NewKey<'a> {
     pub(super) tries: u8,
     /// Its 8 or 16 bytes.
     pub(super) bytes: &'a [u8],
-}
-
-impl core::fmt::Debug for NewKey<'_> {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("NewKey")
-            .field("purpose", &self.purpose)
-            .field("kid", &self.kid)
-            .field("version", &self.version)
-            .finish_non_exhaustive()
-    }
 }
 
 /// The one thing a key may be used for.

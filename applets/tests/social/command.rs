@@ -163,6 +163,41 @@ fn every_class_and_instruction_is_known_or_refused() {
 }
 
 #[test]
+fn every_p1_and_p2_is_known_or_refused() {
+    let mut bench = bench();
+    let is_kid = |p2: u8| p2 & 0x70 == 0;
+    type Known = fn(u8, u8, bool) -> bool;
+    let commands: [(u8, u8, Known); 10] = [
+        (0x00, 0x20, |p1, p2, _| (p1, p2) == (0, 0)),
+        (0x00, 0x84, |p1, p2, _| (p1, p2) == (0, 0)),
+        (0x00, 0x88, |p1, p2, _| (p1, p2) == (0, 0)),
+        (0x00, 0x82, |p1, _, is_kid| p1 == 0 && is_kid),
+        (0x80, 0x5E, |p1, p2, _| (p1, p2) == (1, 0)),
+        (0x84, 0x24, |p1, p2, _| p1 == 0 && p2 < 2),
+        (0x84, 0x1E, |p1, p2, _| (p1, p2) == (0, 1)),
+        (0x84, 0x16, |p1, p2, _| (p1, p2) == (0, 0)),
+        (0x00, 0xE0, |p1, p2, _| (p1, p2) == (0, 0)),
+        (0x80, 0xD4, |p1, p2, is_kid| {
+            (p1 < 7 && is_kid) || (p1, p2) == (0x10, 0)
+        }),
+    ];
+    for (cla, ins, known) in commands {
+        for p1 in 0..=0xFFu8 {
+            for p2 in 0..=0xFFu8 {
+                let (_, sw) = bench.send_bytes(&[cla, ins, p1, p2, 1, 0]);
+                let expected = match known(p1, p2, is_kid(p2)) {
+                    true if ins == 0xE0 => 0x6A80,
+                    true if (ins, p1) == (0xD4, 0x10) => 0x6A80,
+                    true => 0x6700,
+                    false => 0x6A86,
+                };
+                assert_eq!(sw, Sw(expected), "{cla:02X} {ins:02X} {p1:02X} {p2:02X}");
+            }
+        }
+    }
+}
+
+#[test]
 fn the_medical_class_is_not_supported() {
     bench().refused("B0260001 04", 0x6E00);
 }

@@ -7,7 +7,8 @@ use cardlab::icc::Icc;
 use cardlab::memory::{Cut, Ending};
 
 /// Does `work` on a copy of the card with power cut at each of its writes in each
-/// way, and lets `judge` look at the card after power-on; how many cuts there were.
+/// way, and again at each write of the recovery, and lets `judge` look at the card
+/// after power-on; how many cuts there were.
 fn cut_everywhere(
     bench: &mut Bench,
     command: &[u8],
@@ -26,12 +27,29 @@ fn cut_everywhere(
                 assert!(after_writes > 0, "a command that writes nothing");
                 break;
             }
-            cuts += 1;
+            cuts += 1 + cut_recovery(&mut cut, armed, &mut judge);
             cut.reset();
             judge(&mut cut, armed);
         }
     }
     cuts
+}
+
+/// Cuts the recovery of a card without power, too, at each of its writes.
+fn cut_recovery(bench: &mut Bench, first: Cut, judge: &mut impl FnMut(&mut Bench, Cut)) -> usize {
+    for after_writes in 0.. {
+        let mut cut = bench.fork();
+        cut.card.cut(Cut {
+            after_writes,
+            ..first
+        });
+        if cut.card.power_on().is_ok() {
+            return usize::try_from(after_writes).expect("not so many");
+        }
+        cut.reset();
+        judge(&mut cut, first);
+    }
+    0
 }
 
 /// A card that is about to do something, and the command that does it.
