@@ -25,7 +25,7 @@ impl SocialSecurity {
     /// SELECT: the FCI of a directory; an EF answers nothing.
     ///
     /// # Errors
-    /// '6A82', '9303' where the directory, or that of the EF, is blocked.
+    /// '6A82', '9303' in or below a blocked application.
     ///
     /// Source: social security card specification, part 5, SELECT.
     pub(super) fn select_file(
@@ -37,11 +37,7 @@ impl SocialSecurity {
     ) -> Outcome {
         let partial = !self.setup.is_on(ctx, Switches::WHOLE_NAMES_ONLY);
         let (selected, found) = self.files.select(ctx, area, target, occurrence, partial)?;
-        let directory = match selected {
-            Selected::Directory(directory) => directory,
-            Selected::File(_) => self.files.directory(ctx, &found),
-        };
-        if directory.life() == Life::Blocked {
+        if self.is_blocked(ctx, &found) {
             return Err(Sw::APPLICATION_BLOCKED);
         }
         self.enter(ctx, area, &found);

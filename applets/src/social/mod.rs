@@ -168,14 +168,18 @@ impl SocialSecurity {
             } | Intent::BlockApplication { .. }
                 | Intent::BlockCard { .. }
         );
-        // Only applications can be blocked.
-        if area.level() > LEVEL_SSSE
-            && !passes
-            && self.files.directory(ctx, area).life() == Life::Blocked
-        {
+        if !passes && self.is_blocked(ctx, area) {
             return Err(Sw::APPLICATION_BLOCKED);
         }
         Ok(())
+    }
+
+    /// Whether the current directory or one that it lies in is blocked; only
+    /// applications can be.
+    #[inline]
+    fn is_blocked(&self, ctx: &Ctx<'_>, area: &Area) -> bool {
+        (LEVEL_SSSE + 1..=area.level())
+            .any(|level| self.files.directory_at(ctx, area, level).life() == Life::Blocked)
     }
 }
 

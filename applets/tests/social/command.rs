@@ -940,6 +940,21 @@ fn a_blocked_application_answers_nothing_but_9303_and_the_others_go_on() {
 }
 
 #[test]
+fn a_directory_below_a_blocked_application_is_blocked_with_it() {
+    let mut bench = bench();
+    bench.ok(SELECT_DF04);
+    assert_eq!(bench.authenticate(0xDF04, 0x00, 1), Sw::OK);
+    bench.ok("00E00000 10 620E 820138 8302DFA1 8405A0A1A2A3A4");
+    bench.ok("00A40000 02 DF04 00");
+    assert_eq!(bench.authenticate(0xDF04, 0x83, 1), Sw::OK);
+    let command = bench.sealed("841E0001", &[], (0xDF04, 0x82));
+    assert_eq!(bench.send_bytes(&command).1, Sw::OK);
+    bench.refused("00A40400 05 A0A1A2A3A4", 0x9303);
+    bench.ok(SELECT_DF01);
+    bench.refused("00A40400 05 A0A1A2A3A4", 0x9303);
+}
+
+#[test]
 fn an_application_blocked_on_another_channel_can_be_blocked_again() {
     let mut bench = bench();
     bench.ok(SELECT_DF04);
