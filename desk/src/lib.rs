@@ -4,5 +4,9 @@
 //! `Icc` and by the standards, never by its code.
 
 pub mod encode;
+pub mod hsm;
+pub mod issue;
 pub mod numbers;
 pub mod profile;
+pub mod psam;
+pub mod wire;

@@ -110,6 +110,11 @@ pub struct Directory {
     pub dir_sfi: Option<u8>,
     /// The issuer's data of its FCI, the value of '9F0C'.
     pub issuer_data: Option<Vec<u8>>,
+    /// Who may create files and write keys in it once it is active; `None` for who
+    /// has authenticated with its master key.
+    pub create: Option<Rule>,
+    /// Who may block it for ever; `None` for nobody.
+    pub block: Option<Rule>,
     /// Its keys.
     pub keys: Vec<Key>,
     /// Its elementary files.

@@ -349,9 +349,10 @@ impl<'n> Reading<'n, '_> {
                     self.twice(key, "name", "a name that no other key of the card has");
                 }
                 if let Some(kid) = byte(key, "kid")
-                    && !slots.insert((text(key, "purpose"), kid))
+                    && !slots.insert((text(key, "purpose"), kid & 0x0F))
                 {
-                    let allowed = "an identifier that no key of this directory and purpose has";
+                    let allowed = "a key number, the low digit, that no other key of this \
+                                   directory and purpose has";
                     self.twice(key, "kid", allowed);
                 }
             }
@@ -403,9 +404,13 @@ impl<'n> Reading<'n, '_> {
             let allowed = "the short identifier of a file of this directory";
             self.add(at, Kind::Reference, at.describe(), allowed);
         }
+        let create = self.rule(node, "create", label);
+        let block = self.rule(node, "block", label);
         Some(Directory {
             fid: fid?,
             parent,
+            create,
+            block,
             label: label.to_owned(),
             name: node
                 .get("name")

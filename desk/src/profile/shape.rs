@@ -199,6 +199,16 @@ static DIRECTORY: Shape = Shape::Object(&Object {
             &Shape::Hex(1, 100),
             "The issuer's data of its FCI, tag 9F0C.",
         ),
+        may(
+            "create",
+            &NOTE,
+            "Who may create files and write keys in it once it is active; left out: its master key.",
+        ),
+        may(
+            "block",
+            &NOTE,
+            "Who may block it for ever; left out: nobody.",
+        ),
         may("keys", &Shape::List(&KEY, 64), "Its keys."),
         may("files", &Shape::List(&FILE, 31), "Its elementary files."),
         REMOVE,

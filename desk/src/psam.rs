@@ -1,0 +1,274 @@
+//! The terminal's security module: what it computes, and the flows done with it.
+//!
+//! | flow                   | commands                                         |
+//! |------------------------|--------------------------------------------------|
+//! | external authentication | 00 84, 00 82 00 KID                             |
+//! | internal authentication | 00 88                                           |
+//! | PIN unblock, PIN reset  | 00 84, 84 24 00 00 and 84 24 00 01              |
+//! | application, card block | 00 84, 84 1E 00 01 and 84 16 00 00              |
+//!
+//! It knows keys by the names that the profile gives them; which right a flow
+//! needs first, and which directory is current, is the terminal's business.
+//!
+//! Source: social security card specification, part 4, 8 and 9; part 7, 6.
+
+use crate::encode;
+use crate::hsm::CardKeys;
+use crate::profile::Purpose;
+use crate::wire::exchange;
+use cardlab::apdu::{Class, Command, Sw};
+use cardlab::crypto::derive;
+use cardlab::crypto::{Expanded, Random, equal};
+use cardlab::icc::{Icc, Lost};
+use thiserror::Error;
+
+/// The bytes of a challenge that a terminal asks for.
+const CHALLENGE_LEN: u32 = 8;
+
+/// Why a terminal's flow could not be done.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum PsamError {
+    /// There is no key of this name and version for this.
+    #[error("no key {0} of version {1} for this")]
+    NoKey(String, u8),
+    /// The new PIN is no PIN.
+    #[error("a PIN has 4 to 16 digits, or none")]
+    NoPin,
+    /// GET CHALLENGE was answered with this.
+    #[error("GET CHALLENGE was answered {0}: {words}", words = .0.words().unwrap_or("unknown"))]
+    NoChallenge(Sw),
+    /// The card is lost.
+    #[error(transparent)]
+    Lost(#[from] Lost),
+}
+
+/// A security module that holds what diversifies to one card's keys.
+pub struct Psam {
+    keys: CardKeys,
+    random: Random,
+    drawn: u64,
+}
+
+impl Psam {
+    /// A module for a card with these keys; its random numbers are a function of
+    /// the seed.
+    #[must_use]
+    pub fn new(keys: CardKeys, seed: u64) -> Psam {
+        let seed = u128::from(seed) ^ u128::from_be_bytes(*b"terminal random.");
+        Psam {
+            keys,
+            random: Random::new(&seed.to_be_bytes()),
+            drawn: 0,
+        }
+    }
+
+    /// The keys that it holds.
+    #[must_use]
+    pub const fn keys(&self) -> &CardKeys {
+        &self.keys
+    }
+
+    /// Eight random bytes of the terminal.
+    pub fn draw(&mut self) -> [u8; 8] {
+        let mut bytes = [0; 8];
+        self.drawn = self.random.fill(self.drawn, &mut bytes);
+        bytes
+    }
+
+    /// The authentication code over `raw` in the session of `random`: what EXTERNAL
+    /// AUTHENTICATION presents, and what INTERNAL AUTHENTICATION answers.
+    #[must_use]
+    pub fn code(&self, key: &str, version: u8, random: &[u8], raw: &[u8; 8]) -> Option<[u8; 8]> {
+        let session = self.session(key, version, random)?;
+        Some(derive::authenticate(&session, raw))
+    }
+
+    /// The data field of EXTERNAL AUTHENTICATION: code, `raw`, and the version where
+    /// one is given; without, the card takes its key of version 01.
+    #[must_use]
+    pub fn external_data(
+        &self,
+        key: &str,
+        version: Option<u8>,
+        challenge: &[u8],
+        raw: &[u8; 8],
+    ) -> Option<Vec<u8>> {
+        let code = self.code(key, version.unwrap_or(1), challenge, raw)?;
+        let mut data = [code, *raw].concat();
+        data.extend(version);
+        Some(data)
+    }
+
+    /// The MAC of a command with secure messaging, by the maintenance key of this
+    /// name; `data` goes into it as it is sent.
+    #[must_use]
+    pub fn mac(
+        &self,
+        key: &str,
+        challenge: &[u8],
+        header: [u8; 4],
+        data: &[u8],
+    ) -> Option<[u8; 4]> {
+        let lc = u8::try_from(data.len() + 4).ok()?;
+        let session = self.session(key, 1, challenge)?;
+        Some(derive::mac(&session, &[&header, &[lc], data]))
+    }
+
+    /// A PIN, enciphered for PIN CHANGE/UNBLOCK by the maintenance key of this name;
+    /// no digits for no PIN.
+    #[must_use]
+    pub fn pin_block(&self, key: &str, challenge: &[u8], pin: &str) -> Option<Vec<u8>> {
+        let session = self.session(key, 1, challenge)?;
+        let mut block = [0; 32];
+        let len = derive::encipher(&session, &pin_bytes(pin)?, &mut block)?;
+        block.get(..len).map(<[u8]>::to_vec)
+    }
+
+    /// The data field of a command with secure messaging: `data` and its MAC.
+    #[must_use]
+    pub fn sealed(
+        &self,
+        key: &str,
+        challenge: &[u8],
+        header: [u8; 4],
+        data: &[u8],
+    ) -> Option<Vec<u8>> {
+        let mac = self.mac(key, challenge, header, data)?;
+        Some([data, &mac].concat())
+    }
+
+    /// Authenticates to the card with the key of this name; gives the card's answer
+    /// to EXTERNAL AUTHENTICATION.
+    ///
+    /// # Errors
+    /// [`PsamError`] where it did not come to that.
+    pub fn external_auth(
+        &mut self,
+        icc: &mut dyn Icc,
+        key: &str,
+        version: Option<u8>,
+    ) -> Result<Sw, PsamError> {
+        let missing = || PsamError::NoKey(key.to_owned(), version.unwrap_or(1));
+        let kid = match self.keys.purpose(key) {
+            Some(Purpose::ExternalAuthentication) => self.keys.kid(key),
+            _ => None,
+        };
+        let kid = kid.ok_or_else(missing)?;
+        let challenge = challenge(icc)?;
+        let raw = self.draw();
+        let data = self.external_data(key, version, &challenge, &raw);
+        let data = data.ok_or_else(missing)?;
+        let command = Command::new(Class::BASIC, 0x82, 0x00, kid).with_data(&data);
+        Ok(exchange(icc, &command)?.sw)
+    }
+
+    /// Has the card prove its IRK: its answer, and whether the proof was right.
+    ///
+    /// # Errors
+    /// [`PsamError`] where it did not come to that.
+    pub fn internal_auth(
+        &mut self,
+        icc: &mut dyn Icc,
+        version: Option<u8>,
+    ) -> Result<(Sw, bool), PsamError> {
+        let (random, raw) = (self.draw(), self.draw());
+        let expected = self.code("IRK", version.unwrap_or(1), &random, &raw);
+        let expected =
+            expected.ok_or_else(|| PsamError::NoKey("IRK".to_owned(), version.unwrap_or(1)))?;
+        let mut data = [random, raw].concat();
+        data.extend(version);
+        let command = Command::new(Class::BASIC, 0x88, 0x00, 0x00).with_data(&data);
+        let answer = exchange(icc, &command.expecting(256))?;
+        Ok((answer.sw, equal(&answer.data, &expected)))
+    }
+
+    /// Unblocks the PIN and leaves it as it is; wants the right of PUK.
+    ///
+    /// # Errors
+    /// [`PsamError`] where the command was not sent.
+    pub fn unblock_pin(&mut self, icc: &mut dyn Icc) -> Result<Sw, PsamError> {
+        self.send_sealed(icc, "STKSSSE", [0x84, 0x24, 0x00, 0x00])
+    }
+
+    /// Sets a new PIN, or none, and unblocks it; wants the right of PUK.
+    ///
+    /// # Errors
+    /// [`PsamError`] where the command was not sent.
+    pub fn set_pin(&mut self, icc: &mut dyn Icc, pin: &str) -> Result<Sw, PsamError> {
+        pin_bytes(pin).ok_or(PsamError::NoPin)?;
+        let key = "STKSSSE";
+        let missing = || PsamError::NoKey(key.to_owned(), 1);
+        let challenge = challenge(icc)?;
+        let header = [0x84, 0x24, 0x00, 0x01];
+        let block = self.pin_block(key, &challenge, pin).ok_or_else(missing)?;
+        let data = self.sealed(key, &challenge, header, &block);
+        send(icc, header, &data.ok_or_else(missing)?)
+    }
+
+    /// Blocks the current application for ever, by its maintenance key (`STKDF04`);
+    /// wants the right of its key for that (`LKDF04`).
+    ///
+    /// # Errors
+    /// [`PsamError`] where the command was not sent.
+    pub fn block_application(&mut self, icc: &mut dyn Icc, key: &str) -> Result<Sw, PsamError> {
+        self.send_sealed(icc, key, [0x84, 0x1E, 0x00, 0x01])
+    }
+
+    /// Blocks the card for ever; wants the right of BK.
+    ///
+    /// # Errors
+    /// [`PsamError`] where the command was not sent.
+    pub fn block_card(&mut self, icc: &mut dyn Icc) -> Result<Sw, PsamError> {
+        self.send_sealed(icc, "STKSSSE", [0x84, 0x16, 0x00, 0x00])
+    }
+
+    fn send_sealed(
+        &mut self,
+        icc: &mut dyn Icc,
+        key: &str,
+        header: [u8; 4],
+    ) -> Result<Sw, PsamError> {
+        let challenge = challenge(icc)?;
+        let data = self.sealed(key, &challenge, header, &[]);
+        let data = data.ok_or_else(|| PsamError::NoKey(key.to_owned(), 1))?;
+        send(icc, header, &data)
+    }
+
+    fn session(&self, key: &str, version: u8, random: &[u8]) -> Option<Expanded> {
+        let key = self.keys.key(key, version)?;
+        Some(derive::session_key(&key.expand(), random)?.expand())
+    }
+}
+
+/// The bytes of a PIN as VERIFY presents it: BCD, an odd digit filled up with F.
+///
+/// `None` where it is neither empty nor 4 to 16 digits.
+#[must_use]
+pub fn pin_bytes(pin: &str) -> Option<Vec<u8>> {
+    let digits = pin.len();
+    let decimal = pin.bytes().all(|digit| digit.is_ascii_digit());
+    if !decimal || !matches!(digits, 0 | 4..=16) {
+        return None;
+    }
+    encode::cn(pin, digits.div_ceil(2)).ok()
+}
+
+/// GET CHALLENGE of eight bytes.
+///
+/// # Errors
+/// [`PsamError::NoChallenge`], [`PsamError::Lost`].
+pub fn challenge(icc: &mut dyn Icc) -> Result<[u8; 8], PsamError> {
+    let command = Command::new(Class::BASIC, 0x84, 0x00, 0x00).expecting(CHALLENGE_LEN);
+    let answer = exchange(icc, &command)?;
+    match answer.data.try_into() {
+        Ok(challenge) if answer.sw == Sw::OK => Ok(challenge),
+        _ => Err(PsamError::NoChallenge(answer.sw)),
+    }
+}
+
+fn send(icc: &mut dyn Icc, header: [u8; 4], data: &[u8]) -> Result<Sw, PsamError> {
+    let [cla, ins, p1, p2] = header;
+    let class = Class::new(cla).unwrap_or(Class::BASIC);
+    let command = Command::new(class, ins, p1, p2).with_data(data);
+    Ok(exchange(icc, &command)?.sw)
+}
