@@ -1,1 +1,17 @@
-//! conformance.
+//! The conformance suite: cases as data, run against any card.
+//!
+//! A [`Case`](case::Case) is a file, or is generated from the profile of the card
+//! that is tested; a [`Subject`](subject::Subject) is a switch; the runner tells
+//! [`Event`](event::Event)s, and reporters know nothing else. `INTERPRETING.md`
+//! says how any runner must read a case.
+
+pub mod case;
+pub mod event;
+pub mod expect;
+pub mod generate;
+pub mod plan;
+pub mod report;
+pub mod runner;
+pub mod session;
+pub mod subject;
+pub mod verdict;

@@ -1,0 +1,430 @@
+//! A case: one purpose, its source, its steps; a JSON file or generated.
+//!
+//! Unknown keys are refused; the canonical form is the one that
+//! [`Case::to_canonical`] writes. `INTERPRETING.md` says what each key means.
+
+use crate::expect::Expect;
+use cardlab_desk::profile::{FirstChange, Profile};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+
+/// The version of `INTERPRETING.md` that this runner reads by.
+pub const INTERPRETING_VERSION: u32 = 1;
+
+/// One case.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Case {
+    /// `area/name`, lower case; the path of the file without `.json`.
+    pub id: String,
+    /// What is to be shown, in one sentence.
+    pub says: Says,
+    /// Document, edition, clause.
+    pub source: Vec<String>,
+    /// The requirements that the case shows, R01 to R23.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requirements: Vec<String>,
+    /// The item of LD/T 6001.3-2023 that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// How much it weighs.
+    #[serde(default, skip_serializing_if = "Weight::is_must")]
+    pub weight: Weight,
+    /// Conditions on the profile; all must hold or the case is not applicable.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<Need>,
+    /// What it can do to a card.
+    #[serde(default, skip_serializing_if = "Safety::is_read_only")]
+    pub safety: Safety,
+    /// What is done, in order, on a freshly powered card.
+    pub steps: Vec<Step>,
+}
+
+/// A sentence in two languages.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Says {
+    /// English.
+    pub en: String,
+    /// Chinese.
+    pub zh: String,
+}
+
+/// How much a case weighs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Weight {
+    /// A requirement.
+    #[default]
+    Must,
+    /// A recommendation.
+    Should,
+    /// An option.
+    May,
+}
+
+/// What a case can do to a card, the worst thing of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Safety {
+    /// Nothing.
+    #[default]
+    ReadOnly,
+    /// Costs tries of the PIN.
+    ConsumesPinTry,
+    /// Costs tries of a key.
+    ConsumesKeyTry,
+    /// Writes.
+    Writes,
+    /// Cannot be undone.
+    Irreversible,
+}
+
+/// A condition on the profile: `version>=2`, `version=3`, `algorithm=sm4`,
+/// `first-change=card`, `key=PUK`, `file=SSSE/EF07`, `directory=DF05`, `pin`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Need {
+    text: String,
+    condition: Condition,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Condition {
+    VersionAtLeast(u8),
+    Version(u8),
+    Algorithm(u8),
+    FirstChange(FirstChange),
+    Key(String),
+    Directory(String),
+    File(String, u16),
+    Pin,
+}
+
+/// One step: a label, one thing done, and what is expected of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    /// What the step is called in reports.
+    #[serde(rename = "do")]
+    pub label: String,
+    /// What is done.
+    #[serde(flatten)]
+    pub action: Action,
+    /// What the answer must be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expect: Option<Expect>,
+    /// What else is lawful, with a note.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accept: Option<Expect>,
+    /// Keeps the data of the answer under a name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub save: Option<String>,
+    /// The data must be those kept under this name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub same_as: Option<String>,
+    /// The data must not be those kept under this name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub differs_from: Option<String>,
+}
+
+/// What a step does; exactly one of these keys.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// Sends these bytes: hex, with `{name}` for kept data and profile values.
+    Send(String),
+    /// Goes to a directory by its label: from the SSSE down, as a terminal does.
+    Select(String),
+    /// VERIFY with `right`, `wrong`, or digits.
+    Verify(String),
+    /// Makes the PIN right stand: changes the initial PIN first where the card asks
+    /// for it, then VERIFY. The answer is that of VERIFY.
+    Unlock(UnlockBy),
+    /// CHANGE PIN from one PIN to another; `right` is the present one.
+    ChangePin(ChangePin),
+    /// GET CHALLENGE and EXTERNAL AUTHENTICATION with a key.
+    Authenticate(Authenticate),
+    /// INTERNAL AUTHENTICATION; the answer's data are checked with the key.
+    Internal(Authenticate),
+    /// GET CHALLENGE, then a command with secure messaging.
+    Secured(Secured),
+    /// Takes power away and gives it back, or resets.
+    Power(PowerStep),
+}
+
+/// What is presented to unlock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UnlockBy {
+    /// The PIN.
+    Pin,
+}
+
+/// The two PINs of CHANGE PIN: digits, `right` or `wrong`; empty for none.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChangePin {
+    /// The one there is.
+    pub from: String,
+    /// The one to come.
+    pub to: String,
+}
+
+/// A key to authenticate with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Authenticate {
+    /// Its name in the profile.
+    pub key: String,
+    /// The version byte; none is sent without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<u8>,
+    /// Spoils the authentication code.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub wrong: bool,
+}
+
+/// A command with secure messaging.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Secured {
+    /// CLA INS P1 P2 in hex.
+    pub header: String,
+    /// The key of the MAC.
+    pub key: String,
+    /// A PIN, digits, that is sent enciphered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin: Option<String>,
+    /// Plain data, hex, before the MAC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<String>,
+    /// Spoils the MAC.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub wrong: bool,
+    /// Takes no challenge before.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub no_challenge: bool,
+}
+
+/// What is done with the power.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PowerStep {
+    /// Off and on.
+    Cycle,
+    /// A warm reset.
+    Reset,
+}
+
+/// What is wrong with a file of a case.
+#[derive(Debug, Error)]
+pub enum CaseError {
+    /// It cannot be read.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It is not a case.
+    #[error("{}: line {line}, column {column}: {message}", path.display())]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// The column, from 1.
+        column: usize,
+        /// What was found and what is allowed.
+        message: String,
+    },
+    /// Its id is not its path.
+    #[error("{}: the id is {id:?}, by its place it must be {expected:?}", path.display())]
+    Id {
+        /// The file.
+        path: PathBuf,
+        /// The id in it.
+        id: String,
+        /// The id that its path stands for.
+        expected: String,
+    },
+    /// A case without steps says nothing.
+    #[error("{}: no steps", path.display())]
+    NoSteps {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+impl Case {
+    /// Reads a case from the text of its file.
+    ///
+    /// # Errors
+    /// [`CaseError::Json`] with the place, then [`CaseError::NoSteps`].
+    pub fn from_json(path: &Path, text: &str) -> Result<Case, CaseError> {
+        let case: Case = serde_json::from_str(text).map_err(|error| {
+            let message = error.to_string();
+            let message = message.split(" at line ").next().unwrap_or_default().to_owned();
+            CaseError::Json {
+                path: path.to_owned(),
+                line: error.line(),
+                column: error.column(),
+                message,
+            }
+        })?;
+        if case.steps.is_empty() {
+            return Err(CaseError::NoSteps { path: path.to_owned() });
+        }
+        Ok(case)
+    }
+
+    /// Its canonical text: two spaces, keys in order, one line feed at the end.
+    #[must_use]
+    pub fn to_canonical(&self) -> String {
+        let mut text = serde_json::to_string_pretty(self).unwrap_or_default();
+        text.push('\n');
+        text
+    }
+
+    /// The first need that the profile does not meet, if any.
+    #[must_use]
+    pub fn unmet(&self, profile: &Profile) -> Option<&str> {
+        self.needs.iter().find(|need| !need.is_met(profile)).map(|need| need.text.as_str())
+    }
+}
+
+impl Weight {
+    fn is_must(&self) -> bool {
+        *self == Weight::Must
+    }
+}
+
+impl Safety {
+    fn is_read_only(&self) -> bool {
+        *self == Safety::ReadOnly
+    }
+}
+
+impl Need {
+    fn is_met(&self, profile: &Profile) -> bool {
+        match &self.condition {
+            Condition::VersionAtLeast(version) => profile.version.number() >= *version,
+            Condition::Version(version) => profile.version.number() == *version,
+            Condition::Algorithm(identifier) => profile.algorithm.identifier() == *identifier,
+            Condition::FirstChange(first_change) => profile.pin.first_change == *first_change,
+            Condition::Key(name) => profile.key(name).is_some(),
+            Condition::Directory(label) => profile.directory_by_label(label).is_some(),
+            Condition::File(label, fid) => profile
+                .directory_by_label(label)
+                .is_some_and(|directory| directory.file(*fid).is_some()),
+            Condition::Pin => profile.pin.initial.is_some(),
+        }
+    }
+}
+
+impl TryFrom<String> for Need {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Need, String> {
+        let unknown = || {
+            format!(
+                "unknown condition {text:?}; allowed are version>=N, version=N, algorithm=3des|sm4, \
+                 first-change=card|terminal, key=NAME, directory=LABEL, file=LABEL/EFXX, pin"
+            )
+        };
+        let version = |digit: &str| digit.parse().ok().filter(|v| (1..=3).contains(v));
+        let condition = if text == "pin" {
+            Some(Condition::Pin)
+        } else if let Some(digit) = text.strip_prefix("version>=") {
+            version(digit).map(Condition::VersionAtLeast)
+        } else {
+            match text.split_once('=') {
+                Some(("version", digit)) => version(digit).map(Condition::Version),
+                Some(("algorithm", "3des")) => Some(Condition::Algorithm(0x01)),
+                Some(("algorithm", "sm4")) => Some(Condition::Algorithm(0x03)),
+                Some(("first-change", "card")) => Some(Condition::FirstChange(FirstChange::Card)),
+                Some(("first-change", "terminal")) => {
+                    Some(Condition::FirstChange(FirstChange::Terminal))
+                }
+                Some(("key", name)) => Some(Condition::Key(name.to_owned())),
+                Some(("directory", label)) => Some(Condition::Directory(label.to_owned())),
+                Some(("file", path)) => path.split_once('/').and_then(|(label, fid)| {
+                    let fid = u16::from_str_radix(fid, 16).ok()?;
+                    Some(Condition::File(label.to_owned(), fid))
+                }),
+                _ => None,
+            }
+        };
+        let condition = condition.ok_or_else(unknown)?;
+        Ok(Need { text, condition })
+    }
+}
+
+impl From<Need> for String {
+    fn from(need: Need) -> String {
+        need.text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Case, CaseError, Need};
+    use std::path::Path;
+
+    const CASE: &str = r#"{
+  "id": "verify/a-wrong-pin-costs-one-try",
+  "says": {
+    "en": "A wrong PIN costs one try.",
+    "zh": "密码错误一次，剩余次数减一。"
+  },
+  "source": [
+    "LD/T 32.5-2015, VERIFY"
+  ],
+  "needs": [
+    "pin"
+  ],
+  "safety": "consumes-pin-try",
+  "steps": [
+    {
+      "do": "wrong",
+      "verify": "wrong",
+      "expect": "63C?"
+    }
+  ]
+}
+"#;
+
+    #[test]
+    fn a_case_in_canonical_form_is_written_as_it_was_read() {
+        let case = Case::from_json(Path::new("x.json"), CASE).unwrap();
+        assert_eq!(case.to_canonical(), CASE);
+    }
+
+    #[test]
+    fn a_key_that_is_not_known_is_refused_with_its_place() {
+        for (good, bad) in [
+            ("\"safety\"", "\"saftey\""),
+            ("\"verify\"", "\"verfiy\""),
+            ("\"expect\"", "\"expects\""),
+            ("63C?", "63C"),
+            ("\"pin\"", "\"pni\""),
+        ] {
+            let text = CASE.replace(good, bad);
+            let error = Case::from_json(Path::new("x.json"), &text).unwrap_err();
+            assert!(matches!(error, CaseError::Json { line: 2.., .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn needs_are_read_or_refused_with_what_is_allowed() {
+        for text in ["version>=2", "version=3", "algorithm=sm4", "key=PUK", "file=SSSE/EF07"] {
+            assert!(Need::try_from(text.to_owned()).is_ok(), "{text}");
+        }
+        for text in ["version>=9", "file=SSSE", "algorithm=aes", "anything"] {
+            assert!(Need::try_from(text.to_owned()).unwrap_err().contains("allowed are"));
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! What an answer must be: a pattern over data and status word.
+//!
+//! | pattern          | matches                                                   |
+//! |------------------|-----------------------------------------------------------|
+//! | `9000`           | that status word and no data                              |
+//! | `63C?`           | any digit for each `?`                                    |
+//! | `0110 ** 9000`   | these bytes, any bytes, the status word                   |
+//! | `**9000`         | any data                                                  |
+//! | `{8}9000`        | any 8 bytes                                               |
+//! | `9000 \| 6A86`    | either                                                    |
+//!
+//! White space does not count; the last four digits are the status word.
+
+use cardlab::apdu::Response;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use thiserror::Error;
+
+/// One or more patterns, of which one must match.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Expect {
+    text: String,
+    alternatives: Vec<Pattern>,
+}
+
+/// Why a text is no pattern.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ExpectError {
+    /// A character that no pattern has.
+    #[error("'{0}' has no place in an expectation: hex digits, '?', '**', '{{n}}' and '|' do")]
+    Character(char),
+    /// A pattern without four digits at its end.
+    #[error("{0:?} does not end in a status word of four digits or '?'")]
+    NoStatusWord(String),
+    /// Half a byte before the status word.
+    #[error("{0:?} has an odd number of digits before its status word")]
+    HalfByte(String),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Pattern {
+    data: Vec<Part>,
+    sw: [Nibble; 4],
+}
+
+/// A digit, or `None` for any.
+type Nibble = Option<u8>;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    Byte(Nibble, Nibble),
+    Any(usize),
+    Rest,
+}
+
+impl Expect {
+    /// Reads a pattern.
+    ///
+    /// # Errors
+    /// [`ExpectError`] for the first alternative that is none.
+    pub fn parse(text: &str) -> Result<Expect, ExpectError> {
+        let alternatives = text.split('|').map(Pattern::parse).collect::<Result<_, _>>()?;
+        Ok(Expect { text: text.to_owned(), alternatives })
+    }
+
+    /// Whether an answer is one of those meant.
+    #[must_use]
+    pub fn matches(&self, answer: &Response<'_>) -> bool {
+        self.alternatives.iter().any(|pattern| pattern.matches(answer))
+    }
+}
+
+impl Pattern {
+    fn parse(text: &str) -> Result<Pattern, ExpectError> {
+        let compact: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+        let no_sw = || ExpectError::NoStatusWord(text.trim().to_owned());
+        let split = compact.len().checked_sub(4).filter(|at| compact.is_char_boundary(*at));
+        let (mut data, sw) = compact.split_at(split.ok_or_else(no_sw)?);
+        let mut nibbles = [None; 4];
+        for (nibble, c) in nibbles.iter_mut().zip(sw.chars()) {
+            *nibble = nibble_of(c).map_err(|_| no_sw())?;
+        }
+        let mut parts = Vec::new();
+        while let Some(first) = data.chars().next() {
+            if let Some(rest) = data.strip_prefix("**") {
+                parts.push(Part::Rest);
+                data = rest;
+            } else if let Some((count, rest)) =
+                data.strip_prefix('{').and_then(|rest| rest.split_once('}'))
+            {
+                let count = count.parse().map_err(|_| ExpectError::Character('{'))?;
+                parts.push(Part::Any(count));
+                data = rest;
+            } else {
+                let high = nibble_of(first)?;
+                let rest = &data[first.len_utf8()..];
+                let Some(second) = rest.chars().next() else {
+                    return Err(ExpectError::HalfByte(text.trim().to_owned()));
+                };
+                parts.push(Part::Byte(high, nibble_of(second)?));
+                data = &rest[second.len_utf8()..];
+            }
+        }
+        Ok(Pattern { data: parts, sw: nibbles })
+    }
+
+    fn matches(&self, answer: &Response<'_>) -> bool {
+        let [sw1, sw2] = answer.sw.0.to_be_bytes();
+        let digits = [sw1 >> 4, sw1 & 15, sw2 >> 4, sw2 & 15];
+        self.sw.iter().zip(digits).all(|(want, got)| fits(*want, got))
+            && data_matches(&self.data, answer.data)
+    }
+}
+
+fn nibble_of(c: char) -> Result<Nibble, ExpectError> {
+    match c {
+        '?' => Ok(None),
+        c => match c.to_digit(16) {
+            Some(digit) => Ok(u8::try_from(digit).ok()),
+            None => Err(ExpectError::Character(c)),
+        },
+    }
+}
+
+fn fits(want: Nibble, got: u8) -> bool {
+    want.is_none_or(|want| want == got)
+}
+
+fn data_matches(parts: &[Part], data: &[u8]) -> bool {
+    match parts {
+        [] => data.is_empty(),
+        [Part::Rest, rest @ ..] => (0..=data.len()).any(|skip| data_matches(rest, &data[skip..])),
+        [Part::Any(count), rest @ ..] => {
+            data.get(*count..).is_some_and(|data| data_matches(rest, data))
+        }
+        [Part::Byte(high, low), rest @ ..] => data.split_first().is_some_and(|(byte, data)| {
+            fits(*high, byte >> 4) && fits(*low, byte & 15) && data_matches(rest, data)
+        }),
+    }
+}
+
+impl TryFrom<String> for Expect {
+    type Error = ExpectError;
+
+    fn try_from(text: String) -> Result<Expect, ExpectError> {
+        Expect::parse(&text)
+    }
+}
+
+impl From<Expect> for String {
+    fn from(expect: Expect) -> String {
+        expect.text
+    }
+}
+
+impl fmt::Display for Expect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Expect;
+    use cardlab::apdu::{Response, Sw};
+
+    fn matches(pattern: &str, data: &[u8], sw: u16) -> bool {
+        Expect::parse(pattern).unwrap().matches(&Response { data, sw: Sw(sw) })
+    }
+
+    #[test]
+    fn patterns_match_as_the_table_says() {
+        assert!(matches("9000", &[], 0x9000));
+        assert!(!matches("9000", &[1], 0x9000), "data that was not expected");
+        assert!(matches("63C?", &[], 0x63C7));
+        assert!(!matches("63C?", &[], 0x6983));
+        assert!(matches("01 10 ** 9000", &[1, 0x10, 5, 6], 0x9000));
+        assert!(matches("**90 00", &[], 0x9000));
+        assert!(matches("{8}9000", &[0; 8], 0x9000));
+        assert!(!matches("{8}9000", &[0; 7], 0x9000));
+        assert!(matches("**A5??9000", &[1, 2, 0xA5, 9], 0x9000));
+        assert!(matches("6A86 | 6B00", &[], 0x6B00));
+    }
+
+    #[test]
+    fn every_status_word_matches_itself_alone() {
+        for sw in (0..=u16::MAX).step_by(7) {
+            let pattern = Expect::parse(&format!("{sw:04X}")).unwrap();
+            assert!(pattern.matches(&Response { data: &[], sw: Sw(sw) }));
+            assert!(!pattern.matches(&Response { data: &[], sw: Sw(sw ^ 0x0100) }));
+        }
+    }
+
+    #[test]
+    fn what_is_no_pattern_is_refused() {
+        for text in ["", "900", "90G0", "1 9000", "9000 |", "{x}9000", "zz9000", "社9000"] {
+            assert!(Expect::parse(text).is_err(), "{text:?}");
+        }
+    }
+}

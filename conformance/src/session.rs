@@ -1,0 +1,390 @@
+//! One case's conversation with a card: actions become commands.
+//!
+//! On '61XX' the rest is fetched, on '6CXX' the command is sent again with the
+//! right Le, unless the step expects just that answer; so a case reads the same over
+//! T=0 and in process.
+//!
+//! Source: social security card specification, parts 4 and 5 (authentication,
+//! secure messaging); ISO/IEC 7816-3:2006, 12.2 (T=0 and APDUs).
+
+use crate::case::{Action, Authenticate, PowerStep, Secured};
+use crate::expect::Expect;
+use crate::subject::Subject;
+use cardlab::apdu::{Command, Response, Sw};
+use cardlab::crypto::{Key, derive};
+use cardlab::icc::{Icc, Lost};
+use cardlab_desk::profile::{FirstChange, Profile};
+use std::collections::BTreeMap;
+
+/// One command and its answer, as they were on the wire.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exchange {
+    /// The command APDU.
+    pub command: Vec<u8>,
+    /// The response APDU; empty where none came.
+    pub response: Vec<u8>,
+}
+
+/// Why a step could not be carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// The card or the link was lost: the case cannot be decided.
+    Lost(Lost),
+    /// The case asks for something that there is not: the suite is at fault.
+    Case(String),
+}
+
+impl From<Lost> for Trouble {
+    fn from(lost: Lost) -> Trouble {
+        Trouble::Lost(lost)
+    }
+}
+
+/// The conversation.
+pub struct Session<'s> {
+    icc: Box<dyn Icc + 's>,
+    subject: &'s dyn Subject,
+    profile: &'s Profile,
+    /// Data kept by name, and the profile's values.
+    kept: BTreeMap<String, Vec<u8>>,
+    /// The PIN that is right now, as digits.
+    pin: String,
+    /// All that went over the wire.
+    pub trace: Vec<Exchange>,
+}
+
+/// Eight bytes that a terminal chooses; any will do, these are in the public traces.
+const TERMINAL_RANDOM: [u8; 8] = [0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0x08];
+
+impl<'s> Session<'s> {
+    /// Powers a fresh card on.
+    ///
+    /// # Errors
+    /// [`Trouble`] where there is no card or no ATR.
+    pub fn begin(subject: &'s dyn Subject, profile: &'s Profile) -> Result<Session<'s>, Trouble> {
+        let mut icc = subject.fresh().map_err(|text| Trouble::Lost(Lost::Link(text)))?;
+        let atr = icc.power_on()?;
+        let mut kept = BTreeMap::new();
+        kept.insert("atr".to_owned(), atr);
+        kept.insert("profile_atr".to_owned(), profile.atr.clone());
+        for directory in &profile.directories {
+            let label = directory.label.to_lowercase();
+            kept.insert(format!("{label}_fid"), directory.fid.to_be_bytes().to_vec());
+            if let Some(name) = directory.name {
+                kept.insert(label, name.as_bytes().to_vec());
+            }
+        }
+        let pin = profile.pin.initial.clone().unwrap_or_default();
+        Ok(Session { icc, subject, profile, kept, pin, trace: Vec::new() })
+    }
+
+    /// The data kept under this name.
+    #[must_use]
+    pub fn kept(&self, name: &str) -> Option<&[u8]> {
+        self.kept.get(name).map(Vec::as_slice)
+    }
+
+    /// Keeps data under a name.
+    pub fn keep(&mut self, name: &str, data: &[u8]) {
+        self.kept.insert(name.to_owned(), data.to_vec());
+    }
+
+    /// Carries an action out and gives its answer: data and status word.
+    ///
+    /// # Errors
+    /// [`Trouble`].
+    pub fn perform(
+        &mut self,
+        action: &Action,
+        expect: Option<&Expect>,
+    ) -> Result<(Vec<u8>, Sw), Trouble> {
+        match action {
+            Action::Send(template) => {
+                let bytes = self.fill(template)?;
+                self.exchange(&bytes, expect)
+            }
+            Action::Select(label) => self.select(label, expect),
+            Action::Verify(pin) => {
+                let pin = self.pin_bytes(pin)?;
+                self.command([0x00, 0x20, 0x00, 0x00], &pin, 0, expect)
+            }
+            Action::Unlock(_) => self.unlock(expect),
+            Action::ChangePin(change) => {
+                let (from, to) = (self.pin_bytes(&change.from)?, self.pin_bytes(&change.to)?);
+                let answer = self.change_pin(&from, &to, expect)?;
+                if answer.1 == Sw::OK {
+                    self.pin = self.pin_digits(&change.to);
+                }
+                Ok(answer)
+            }
+            Action::Authenticate(by) => self.authenticate(by, expect),
+            Action::Internal(by) => self.internal(by, expect),
+            Action::Secured(secured) => self.secured(secured, expect),
+            Action::Power(power) => {
+                let atr = match power {
+                    PowerStep::Cycle => {
+                        self.icc.power_off();
+                        self.icc.power_on()?
+                    }
+                    PowerStep::Reset => self.icc.reset()?,
+                };
+                Ok((atr, Sw::OK))
+            }
+        }
+    }
+
+    /// Hex with `{name}` in it, filled in.
+    fn fill(&self, template: &str) -> Result<Vec<u8>, Trouble> {
+        let mut digits = String::new();
+        let mut rest = template;
+        while let Some((before, behind)) = rest.split_once('{') {
+            let (name, after) = behind
+                .split_once('}')
+                .ok_or_else(|| Trouble::Case(format!("'{{' without '}}' in {template:?}")))?;
+            digits += before;
+            digits += &self.value(name)?;
+            rest = after;
+        }
+        digits += rest;
+        digits.retain(|c| !c.is_whitespace());
+        hex::decode(&digits).map_err(|error| Trouble::Case(format!("{template:?}: {error}")))
+    }
+
+    /// A value by name; `name:lv` puts its length in one byte before it.
+    fn value(&self, name: &str) -> Result<String, Trouble> {
+        let (name, with_len) = match name.strip_suffix(":lv") {
+            Some(name) => (name, true),
+            None => (name, false),
+        };
+        let bytes = match name {
+            "pin" => self.pin_bytes("right")?,
+            name => self
+                .kept(name)
+                .ok_or_else(|| Trouble::Case(format!("no value is called {name:?}")))?
+                .to_vec(),
+        };
+        let len = if with_len { format!("{:02X}", bytes.len()) } else { String::new() };
+        Ok(len + &hex::encode_upper(bytes))
+    }
+
+    /// One command, and what T=0 asks for after it.
+    fn exchange(
+        &mut self,
+        command: &[u8],
+        expect: Option<&Expect>,
+    ) -> Result<(Vec<u8>, Sw), Trouble> {
+        let (mut data, mut sw) = self.transmit(command)?;
+        let expected = |data: &[u8], sw| expect.is_some_and(|e| e.matches(&Response { data, sw }));
+        if expected(&data, sw) {
+            return Ok((data, sw));
+        }
+        if let (0x6C, Ok(parsed)) = (sw.sw1(), Command::parse(command)) {
+            let ne = if sw.sw2() == 0 { 256 } else { u32::from(sw.sw2()) };
+            (data, sw) = self.transmit(&parsed.expecting(ne).to_bytes())?;
+        }
+        // Each part brings at least one byte or ends it; 65 536 bytes are the most there can be.
+        while sw.sw1() == 0x61 && data.len() <= 65_536 {
+            let class = command.first().copied().unwrap_or(0) & 0x43;
+            let (part, next) = self.transmit(&[class, 0xC0, 0x00, 0x00, sw.sw2()])?;
+            if part.is_empty() && next.sw1() == 0x61 {
+                break;
+            }
+            data.extend(part);
+            sw = next;
+        }
+        Ok((data, sw))
+    }
+
+    fn transmit(&mut self, command: &[u8]) -> Result<(Vec<u8>, Sw), Trouble> {
+        let mut response = Vec::new();
+        let sent = self.icc.transmit(command, &mut response);
+        self.trace.push(Exchange { command: command.to_vec(), response: response.clone() });
+        sent?;
+        let answer = Response::parse(&response).ok_or_else(|| {
+            Trouble::Lost(Lost::Link(format!("an answer of {} bytes", response.len())))
+        })?;
+        Ok((answer.data.to_vec(), answer.sw))
+    }
+
+    fn command(
+        &mut self,
+        header: [u8; 4],
+        data: &[u8],
+        ne: u32,
+        expect: Option<&Expect>,
+    ) -> Result<(Vec<u8>, Sw), Trouble> {
+        let [cla, ins, p1, p2] = header;
+        let class = cardlab::apdu::Class::new(cla)
+            .ok_or_else(|| Trouble::Case(format!("CLA '{cla:02X}' is none")))?;
+        let command = Command::new(class, ins, p1, p2).with_data(data).expecting(ne);
+        self.exchange(&command.to_bytes(), expect)
+    }
+
+    /// From the SSSE down to the directory; only the last answer counts.
+    fn select(
+        &mut self,
+        label: &str,
+        expect: Option<&Expect>,
+    ) -> Result<(Vec<u8>, Sw), Trouble> {
+        let unknown = || Trouble::Case(format!("the profile has no directory {label:?}"));
+        let directory = self.profile.directory_by_label(label).ok_or_else(unknown)?;
+        let (fid, name) = (directory.fid, directory.name);
+        if let Some(parent) = directory.parent.and_then(|fid| self.profile.directory(fid))
+            && parent.parent.is_some()
+        {
+            self.select(&parent.label, None)?;
+        }
+        match name {
+            Some(name) => self.command([0x00, 0xA4, 0x04, 0x00], name.as_bytes(), 256, expect),
+            None => self.command([0x00, 0xA4, 0x00, 0x00], &fid.to_be_bytes(), 256, expect),
+        }
+    }
+
+    fn change_pin(
+        &mut self,
+        from: &[u8],
+        to: &[u8],
+        expect: Option<&Expect>,
+    ) -> Result<(Vec<u8>, Sw), Trouble> {
+        let data = [from, &[0xFF], to].concat();
+        self.command([0x80, 0x5E, 0x01, 0x00], &data, 0, expect)
+    }
+
+    fn unlock(&mut self, expect: Option<&Expect>) -> Result<(Vec<u8>, Sw), Trouble> {
+        let initial = self.profile.pin.initial.as_ref() == Some(&self.pin);
+        if initial && self.profile.pin.first_change == FirstChange::Card {
+            let to: String = self.pin.chars().rev().collect();
+            let (from, new) = (self.pin_bytes("right")?, self.pin_bytes(&to)?);
+            let (_, sw) = self.change_pin(&from, &new, None)?;
+            if sw == Sw::OK {
+                self.pin = to;
+            }
+        }
+        let pin = self.pin_bytes("right")?;
+        self.command([0x00, 0x20, 0x00, 0x00], &pin, 0, expect)
+    }
+
+    fn pin_digits(&self, pin: &str) -> String {
+        match pin {
+            "right" => self.pin.clone(),
+            // Each digit another one, so that it differs in every place.
+            "wrong" => {
+                let next = |c: char| c.to_digit(10).and_then(|d| char::from_digit((d + 1) % 10, 10));
+                self.pin.chars().filter_map(next).collect()
+            }
+            digits => digits.to_owned(),
+        }
+    }
+
+    /// A PIN as packed digits, an odd one filled with 'F'.
+    fn pin_bytes(&self, pin: &str) -> Result<Vec<u8>, Trouble> {
+        let mut digits = self.pin_digits(pin);
+        if digits.len() % 2 == 1 {
+            digits.push('F');
+        }
+        hex::decode(&digits).map_err(|_| Trouble::Case(format!("{pin:?} is no PIN")))
+    }
+
+    fn key(&self, name: &str, version: u8) -> Result<(Key, u8), Trouble> {
+        let unknown = || Trouble::Case(format!("the profile has no key {name:?}"));
+        let (_, key) = self.profile.key(name).ok_or_else(unknown)?;
+        // A version that the card does not hold is asked for with the first one's bytes.
+        let version = if (1..=key.versions).contains(&version) { version } else { 1 };
+        let bytes = self.subject.key(name, version).ok_or_else(|| {
+            Trouble::Case(format!("the security module has no key {name:?}"))
+        })?;
+        Ok((bytes, key.kid))
+    }
+
+    fn challenge(&mut self, len: u32) -> Result<Vec<u8>, Trouble> {
+        let (challenge, sw) = self.command([0x00, 0x84, 0x00, 0x00], &[], len, None)?;
+        if sw == Sw::OK && challenge.len() == len as usize {
+            Ok(challenge)
+        } else {
+            Err(Trouble::Case(format!("GET CHALLENGE answered {sw}")))
+        }
+    }
+
+    fn authenticate(
+        &mut self,
+        by: &Authenticate,
+        expect: Option<&Expect>,
+    ) -> Result<(Vec<u8>, Sw), Trouble> {
+        let (key, kid) = self.key(&by.key, by.version.unwrap_or(1))?;
+        let challenge = self.challenge(8)?;
+        let mut data = authentication(&key, &challenge, &TERMINAL_RANDOM)?.to_vec();
+        if by.wrong {
+            data[0] ^= 0x01;
+        }
+        data.extend(TERMINAL_RANDOM);
+        data.extend(by.version);
+        self.command([0x00, 0x82, 0x00, kid], &data, 0, expect)
+    }
+
+    fn internal(
+        &mut self,
+        by: &Authenticate,
+        expect: Option<&Expect>,
+    ) -> Result<(Vec<u8>, Sw), Trouble> {
+        let (key, kid) = self.key(&by.key, by.version.unwrap_or(1))?;
+        let session_random = [0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88];
+        let mut data = [session_random, TERMINAL_RANDOM].concat();
+        data.extend(by.version);
+        let answer = self.command([0x00, 0x88, 0x00, kid], &data, 256, expect)?;
+        let want = authentication(&key, &session_random, &TERMINAL_RANDOM)?;
+        if answer.1 == Sw::OK && answer.0 != want {
+            // A wrong code can be no answer that any expectation allows.
+            return Ok((answer.0, WRONG_CODE));
+        }
+        Ok(answer)
+    }
+
+    fn secured(
+        &mut self,
+        secured: &Secured,
+        expect: Option<&Expect>,
+    ) -> Result<(Vec<u8>, Sw), Trouble> {
+        let (key, _) = self.key(&secured.key, 1)?;
+        let header: [u8; 4] = self
+            .fill(&secured.header)?
+            .try_into()
+            .map_err(|_| Trouble::Case(format!("{:?} is no CLA INS P1 P2", secured.header)))?;
+        let challenge = if secured.no_challenge { vec![0; 8] } else { self.challenge(8)? };
+        let session = derive::session_key(&key.expand(), &challenge)
+            .ok_or_else(|| Trouble::Case("the challenge makes no session key".to_owned()))?
+            .expand();
+        let mut data = match &secured.data {
+            Some(template) => self.fill(template)?,
+            None => Vec::new(),
+        };
+        if let Some(pin) = &secured.pin {
+            let plain = self.pin_bytes(pin)?;
+            let mut enciphered = [0; 32];
+            let len = derive::encipher(&session, &plain, &mut enciphered)
+                .ok_or_else(|| Trouble::Case(format!("{pin:?} is too long")))?;
+            data.extend(&enciphered[..len]);
+        }
+        let lc = u8::try_from(data.len() + 4)
+            .map_err(|_| Trouble::Case("the data are too long".to_owned()))?;
+        let mut mac = derive::mac(&session, &[&header, &[lc], &data]);
+        if secured.wrong {
+            mac[3] ^= 0x01;
+        }
+        data.extend(mac);
+        let answer = self.command(header, &data, 0, expect)?;
+        if let (Sw::OK, Some(pin)) = (answer.1, &secured.pin) {
+            self.pin = self.pin_digits(pin);
+        }
+        Ok(answer)
+    }
+}
+
+/// Stands for '9000' with a code that the key does not give; no card can send it,
+/// since SW1 is '6X' or '9X'.
+pub const WRONG_CODE: Sw = Sw(0x0000);
+
+fn authentication(key: &Key, random: &[u8], raw: &[u8; 8]) -> Result<[u8; 8], Trouble> {
+    let session = derive::session_key(&key.expand(), random)
+        .ok_or_else(|| Trouble::Case("the challenge makes no session key".to_owned()))?;
+    Ok(derive::authenticate(&session.expand(), raw))
+}
