@@ -3,9 +3,10 @@
 //! Unknown keys are refused; the canonical form is the one that
 //! [`Case::to_canonical`] writes. `INTERPRETING.md` says what each key means.
 
-use crate::expect::Expect;
+use crate::expect::{Expect, ObjectPath, ObjectValue};
 use cardlab_desk::profile::{FirstChange, Profile};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
@@ -82,7 +83,8 @@ pub enum Safety {
 }
 
 /// A condition on the profile: `version>=2`, `version=3`, `algorithm=sm4`,
-/// `first-change=card`, `key=PUK`, `file=SSSE/EF07`, `directory=DF05`, `pin`.
+/// `first-change=card`, `key=PUK`, `file=SSSE/EF07`, `directory=DF05`, `pin`,
+/// `cyclic-append-by-number`, `cyclic-append-by-number=no`, `profile=henan-2.0`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Need {
@@ -100,6 +102,8 @@ enum Condition {
     Directory(String),
     File(String, u16),
     Pin,
+    CyclicAppendByNumber(bool),
+    Profile(String),
 }
 
 /// One step: a label, one thing done, and what is expected of it.
@@ -118,6 +122,11 @@ pub struct Step {
     /// What else is lawful, with a note.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accept: Option<Expect>,
+    /// What must stand in the BER-TLV of the answer: the value of each path of tags,
+    /// `6F/A5/88`, as a pattern of hex digits, `?`, `**` and `{n}`; `-` where there is
+    /// no such object.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub objects: BTreeMap<ObjectPath, ObjectValue>,
     /// Keeps the data of the answer under a name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub save: Option<String>,
@@ -173,7 +182,7 @@ pub struct ChangePin {
 }
 
 /// A key to authenticate with.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Authenticate {
     /// Its name in the profile.
@@ -184,6 +193,13 @@ pub struct Authenticate {
     /// Spoils the authentication code.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub wrong: bool,
+    /// The random number of the session key, as in `send`; a challenge is drawn where
+    /// there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub random: Option<String>,
+    /// The 8 bytes that are enciphered, as in `send`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub raw: Option<String>,
 }
 
 /// A command with secure messaging.
@@ -203,9 +219,10 @@ pub struct Secured {
     /// Spoils the MAC.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub wrong: bool,
-    /// Takes no challenge before.
-    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
-    pub no_challenge: bool,
+    /// The random number of the session key, as in `send`; a challenge is drawn where
+    /// there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub random: Option<String>,
 }
 
 /// What is done with the power.
@@ -267,7 +284,11 @@ impl Case {
     pub fn from_json(path: &Path, text: &str) -> Result<Case, CaseError> {
         let case: Case = serde_json::from_str(text).map_err(|error| {
             let message = error.to_string();
-            let message = message.split(" at line ").next().unwrap_or_default().to_owned();
+            let message = message
+                .split(" at line ")
+                .next()
+                .unwrap_or_default()
+                .to_owned();
             CaseError::Json {
                 path: path.to_owned(),
                 line: error.line(),
@@ -276,7 +297,9 @@ impl Case {
             }
         })?;
         if case.steps.is_empty() {
-            return Err(CaseError::NoSteps { path: path.to_owned() });
+            return Err(CaseError::NoSteps {
+                path: path.to_owned(),
+            });
         }
         Ok(case)
     }
@@ -292,7 +315,10 @@ impl Case {
     /// The first need that the profile does not meet, if any.
     #[must_use]
     pub fn unmet(&self, profile: &Profile) -> Option<&str> {
-        self.needs.iter().find(|need| !need.is_met(profile)).map(|need| need.text.as_str())
+        self.needs
+            .iter()
+            .find(|need| !need.is_met(profile))
+            .map(|need| need.text.as_str())
     }
 }
 
@@ -303,6 +329,18 @@ impl Weight {
 }
 
 impl Safety {
+    /// The word in cases and reports.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Safety::ReadOnly => "read-only",
+            Safety::ConsumesPinTry => "consumes-pin-try",
+            Safety::ConsumesKeyTry => "consumes-key-try",
+            Safety::Writes => "writes",
+            Safety::Irreversible => "irreversible",
+        }
+    }
+
     fn is_read_only(&self) -> bool {
         *self == Safety::ReadOnly
     }
@@ -313,7 +351,7 @@ impl Need {
         match &self.condition {
             Condition::VersionAtLeast(version) => profile.version.number() >= *version,
             Condition::Version(version) => profile.version.number() == *version,
-            Condition::Algorithm(identifier) => profile.algorithm.identifier() == *identifier,
+            Condition::Algorithm(identifier) => profile.algorithm.id() == *identifier,
             Condition::FirstChange(first_change) => profile.pin.first_change == *first_change,
             Condition::Key(name) => profile.key(name).is_some(),
             Condition::Directory(label) => profile.directory_by_label(label).is_some(),
@@ -321,6 +359,8 @@ impl Need {
                 .directory_by_label(label)
                 .is_some_and(|directory| directory.file(*fid).is_some()),
             Condition::Pin => profile.pin.initial.is_some(),
+            Condition::CyclicAppendByNumber(wanted) => profile.cyclic_append_by_number == *wanted,
+            Condition::Profile(id) => profile.id == *id,
         }
     }
 }
@@ -332,12 +372,15 @@ impl TryFrom<String> for Need {
         let unknown = || {
             format!(
                 "unknown condition {text:?}; allowed are version>=N, version=N, algorithm=3des|sm4, \
-                 first-change=card|terminal, key=NAME, directory=LABEL, file=LABEL/EFXX, pin"
+                 first-change=card|terminal, key=NAME, directory=LABEL, file=LABEL/EFXX, pin, \
+                 cyclic-append-by-number, cyclic-append-by-number=no, profile=ID"
             )
         };
         let version = |digit: &str| digit.parse().ok().filter(|v| (1..=3).contains(v));
         let condition = if text == "pin" {
             Some(Condition::Pin)
+        } else if text == "cyclic-append-by-number" {
+            Some(Condition::CyclicAppendByNumber(true))
         } else if let Some(digit) = text.strip_prefix("version>=") {
             version(digit).map(Condition::VersionAtLeast)
         } else {
@@ -350,6 +393,10 @@ impl TryFrom<String> for Need {
                     Some(Condition::FirstChange(FirstChange::Terminal))
                 }
                 Some(("key", name)) => Some(Condition::Key(name.to_owned())),
+                Some(("cyclic-append-by-number", "no")) => {
+                    Some(Condition::CyclicAppendByNumber(false))
+                }
+                Some(("profile", id)) => Some(Condition::Profile(id.to_owned())),
                 Some(("directory", label)) => Some(Condition::Directory(label.to_owned())),
                 Some(("file", path)) => path.split_once('/').and_then(|(label, fid)| {
                     let fid = u16::from_str_radix(fid, 16).ok()?;
@@ -414,17 +461,30 @@ mod tests {
         ] {
             let text = CASE.replace(good, bad);
             let error = Case::from_json(Path::new("x.json"), &text).unwrap_err();
-            assert!(matches!(error, CaseError::Json { line: 2.., .. }), "{error}");
+            assert!(
+                matches!(error, CaseError::Json { line: 2.., .. }),
+                "{error}"
+            );
         }
     }
 
     #[test]
     fn needs_are_read_or_refused_with_what_is_allowed() {
-        for text in ["version>=2", "version=3", "algorithm=sm4", "key=PUK", "file=SSSE/EF07"] {
+        for text in [
+            "version>=2",
+            "version=3",
+            "algorithm=sm4",
+            "key=PUK",
+            "file=SSSE/EF07",
+        ] {
             assert!(Need::try_from(text.to_owned()).is_ok(), "{text}");
         }
         for text in ["version>=9", "file=SSSE", "algorithm=aes", "anything"] {
-            assert!(Need::try_from(text.to_owned()).unwrap_err().contains("allowed are"));
+            assert!(
+                Need::try_from(text.to_owned())
+                    .unwrap_err()
+                    .contains("allowed are")
+            );
         }
     }
 }

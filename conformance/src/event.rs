@@ -94,7 +94,11 @@ impl Summary {
     /// How many cases were judged.
     #[must_use]
     pub fn decided(&self) -> usize {
-        Verdict::ALL.into_iter().filter(|v| v.is_decided()).map(|v| self.count(v)).sum()
+        Verdict::ALL
+            .into_iter()
+            .filter(|v| v.is_decided())
+            .map(|v| self.count(v))
+            .sum()
     }
 
     /// How many cases there were.

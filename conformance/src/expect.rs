@@ -11,7 +11,8 @@
 //!
 //! White space does not count; the last four digits are the status word.
 
-use cardlab::apdu::Response;
+use cardlab::apdu::{Response, Sw};
+use cardlab::tlv::{self, Tag};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use thiserror::Error;
@@ -22,6 +23,19 @@ use thiserror::Error;
 pub struct Expect {
     text: String,
     alternatives: Vec<Pattern>,
+}
+
+/// Where an object stands in BER-TLV: tags from the outermost on, `6F/A5/88`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ObjectPath(String);
+
+/// What the value of an object must be: data without a status word, or `-`, no object.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ObjectValue {
+    text: String,
+    parts: Option<Vec<Part>>,
 }
 
 /// Why a text is no pattern.
@@ -36,6 +50,9 @@ pub enum ExpectError {
     /// Half a byte before the status word.
     #[error("{0:?} has an odd number of digits before its status word")]
     HalfByte(String),
+    /// A path that has something else than tags in it.
+    #[error("{0:?} is no path of tags such as 6F/A5/88")]
+    Path(String),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,14 +77,86 @@ impl Expect {
     /// # Errors
     /// [`ExpectError`] for the first alternative that is none.
     pub fn parse(text: &str) -> Result<Expect, ExpectError> {
-        let alternatives = text.split('|').map(Pattern::parse).collect::<Result<_, _>>()?;
-        Ok(Expect { text: text.to_owned(), alternatives })
+        let alternatives = text
+            .split('|')
+            .map(Pattern::parse)
+            .collect::<Result<_, _>>()?;
+        Ok(Expect {
+            text: text.to_owned(),
+            alternatives,
+        })
+    }
+
+    /// The status words that it names in full, in their order.
+    pub fn status_words(&self) -> impl Iterator<Item = Sw> + '_ {
+        self.alternatives.iter().filter_map(|pattern| {
+            let [a, b, c, d] = pattern.sw;
+            let sw1 = a? << 4 | b?;
+            // Of a counting word any one stands for all.
+            let sw2 = c? << 4 | d.or((sw1 == 0x63).then_some(0))?;
+            Some(Sw(u16::from_be_bytes([sw1, sw2])))
+        })
     }
 
     /// Whether an answer is one of those meant.
     #[must_use]
     pub fn matches(&self, answer: &Response<'_>) -> bool {
-        self.alternatives.iter().any(|pattern| pattern.matches(answer))
+        self.alternatives
+            .iter()
+            .any(|pattern| pattern.matches(answer))
+    }
+}
+
+impl ObjectPath {
+    /// Reads a path.
+    ///
+    /// # Errors
+    /// [`ExpectError::Path`].
+    pub fn parse(text: &str) -> Result<ObjectPath, ExpectError> {
+        match tags(text) {
+            Some(_) => Ok(ObjectPath(text.to_owned())),
+            None => Err(ExpectError::Path(text.to_owned())),
+        }
+    }
+
+    /// The value that stands there, if there is one.
+    #[must_use]
+    pub fn find<'d>(&self, data: &'d [u8]) -> Option<&'d [u8]> {
+        tlv::find(data, &tags(&self.0)?).ok().flatten()
+    }
+}
+
+fn tags(text: &str) -> Option<Vec<Tag>> {
+    text.split('/')
+        .map(|tag| Tag::new(u32::from_str_radix(tag, 16).ok()?))
+        .collect()
+}
+
+impl ObjectValue {
+    /// Reads a pattern.
+    ///
+    /// # Errors
+    /// [`ExpectError`] where it is none.
+    pub fn parse(text: &str) -> Result<ObjectValue, ExpectError> {
+        let compact: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+        let parts = match compact.as_str() {
+            "-" => None,
+            data => Some(parts(data, text)?),
+        };
+        Ok(ObjectValue {
+            text: text.to_owned(),
+            parts,
+        })
+    }
+
+    /// Whether what was found is what is meant.
+    #[must_use]
+    pub fn matches(&self, found: Option<&[u8]>) -> bool {
+        match (&self.parts, found) {
+            (None, None) => true,
+            (Some(parts), Some(value)) => data_matches(parts, value),
+            (None, Some(_)) | (Some(_), None) => false,
+        }
     }
 }
 
@@ -75,42 +164,57 @@ impl Pattern {
     fn parse(text: &str) -> Result<Pattern, ExpectError> {
         let compact: String = text.chars().filter(|c| !c.is_whitespace()).collect();
         let no_sw = || ExpectError::NoStatusWord(text.trim().to_owned());
-        let split = compact.len().checked_sub(4).filter(|at| compact.is_char_boundary(*at));
-        let (mut data, sw) = compact.split_at(split.ok_or_else(no_sw)?);
+        let split = compact
+            .len()
+            .checked_sub(4)
+            .filter(|at| compact.is_char_boundary(*at));
+        let (data, sw) = compact.split_at(split.ok_or_else(no_sw)?);
         let mut nibbles = [None; 4];
         for (nibble, c) in nibbles.iter_mut().zip(sw.chars()) {
             *nibble = nibble_of(c).map_err(|_| no_sw())?;
         }
-        let mut parts = Vec::new();
-        while let Some(first) = data.chars().next() {
-            if let Some(rest) = data.strip_prefix("**") {
-                parts.push(Part::Rest);
-                data = rest;
-            } else if let Some((count, rest)) =
-                data.strip_prefix('{').and_then(|rest| rest.split_once('}'))
-            {
-                let count = count.parse().map_err(|_| ExpectError::Character('{'))?;
-                parts.push(Part::Any(count));
-                data = rest;
-            } else {
-                let high = nibble_of(first)?;
-                let rest = &data[first.len_utf8()..];
-                let Some(second) = rest.chars().next() else {
-                    return Err(ExpectError::HalfByte(text.trim().to_owned()));
-                };
-                parts.push(Part::Byte(high, nibble_of(second)?));
-                data = &rest[second.len_utf8()..];
-            }
-        }
-        Ok(Pattern { data: parts, sw: nibbles })
+        let parts = parts(data, text)?;
+        Ok(Pattern {
+            data: parts,
+            sw: nibbles,
+        })
     }
 
     fn matches(&self, answer: &Response<'_>) -> bool {
         let [sw1, sw2] = answer.sw.0.to_be_bytes();
         let digits = [sw1 >> 4, sw1 & 15, sw2 >> 4, sw2 & 15];
-        self.sw.iter().zip(digits).all(|(want, got)| fits(*want, got))
+        self.sw
+            .iter()
+            .zip(digits)
+            .all(|(want, got)| fits(*want, got))
             && data_matches(&self.data, answer.data)
     }
+}
+
+/// The parts of a pattern for data, without white space.
+fn parts(mut data: &str, text: &str) -> Result<Vec<Part>, ExpectError> {
+    let mut parts = Vec::new();
+    while let Some(first) = data.chars().next() {
+        if let Some(rest) = data.strip_prefix("**") {
+            parts.push(Part::Rest);
+            data = rest;
+        } else if let Some((count, rest)) =
+            data.strip_prefix('{').and_then(|rest| rest.split_once('}'))
+        {
+            let count = count.parse().map_err(|_| ExpectError::Character('{'))?;
+            parts.push(Part::Any(count));
+            data = rest;
+        } else {
+            let high = nibble_of(first)?;
+            let rest = &data[first.len_utf8()..];
+            let Some(second) = rest.chars().next() else {
+                return Err(ExpectError::HalfByte(text.trim().to_owned()));
+            };
+            parts.push(Part::Byte(high, nibble_of(second)?));
+            data = &rest[second.len_utf8()..];
+        }
+    }
+    Ok(parts)
 }
 
 fn nibble_of(c: char) -> Result<Nibble, ExpectError> {
@@ -131,12 +235,52 @@ fn data_matches(parts: &[Part], data: &[u8]) -> bool {
     match parts {
         [] => data.is_empty(),
         [Part::Rest, rest @ ..] => (0..=data.len()).any(|skip| data_matches(rest, &data[skip..])),
-        [Part::Any(count), rest @ ..] => {
-            data.get(*count..).is_some_and(|data| data_matches(rest, data))
-        }
+        [Part::Any(count), rest @ ..] => data
+            .get(*count..)
+            .is_some_and(|data| data_matches(rest, data)),
         [Part::Byte(high, low), rest @ ..] => data.split_first().is_some_and(|(byte, data)| {
             fits(*high, byte >> 4) && fits(*low, byte & 15) && data_matches(rest, data)
         }),
+    }
+}
+
+impl TryFrom<String> for ObjectPath {
+    type Error = ExpectError;
+
+    fn try_from(text: String) -> Result<ObjectPath, ExpectError> {
+        ObjectPath::parse(&text)
+    }
+}
+
+impl From<ObjectPath> for String {
+    fn from(path: ObjectPath) -> String {
+        path.0
+    }
+}
+
+impl fmt::Display for ObjectPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for ObjectValue {
+    type Error = ExpectError;
+
+    fn try_from(text: String) -> Result<ObjectValue, ExpectError> {
+        ObjectValue::parse(&text)
+    }
+}
+
+impl From<ObjectValue> for String {
+    fn from(value: ObjectValue) -> String {
+        value.text
+    }
+}
+
+impl fmt::Display for ObjectValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
     }
 }
 
@@ -162,11 +306,13 @@ impl fmt::Display for Expect {
 
 #[cfg(test)]
 mod tests {
-    use super::Expect;
+    use super::{Expect, ObjectPath, ObjectValue};
     use cardlab::apdu::{Response, Sw};
 
     fn matches(pattern: &str, data: &[u8], sw: u16) -> bool {
-        Expect::parse(pattern).unwrap().matches(&Response { data, sw: Sw(sw) })
+        Expect::parse(pattern)
+            .unwrap()
+            .matches(&Response { data, sw: Sw(sw) })
     }
 
     #[test]
@@ -184,17 +330,43 @@ mod tests {
     }
 
     #[test]
+    fn objects_are_found_by_path_and_judged_by_pattern() {
+        let fci = hex::decode("6F0A8403112233A503880115").unwrap();
+        let judge = |path: &str, value: &str| {
+            ObjectValue::parse(value)
+                .unwrap()
+                .matches(ObjectPath::parse(path).unwrap().find(&fci))
+        };
+        assert!(judge("6F/84", "112233"));
+        assert!(judge("6F/84", "11**"));
+        assert!(judge("6F/A5/88", "?5"));
+        assert!(judge("6F/A5/9F0C", "-"));
+        assert!(!judge("6F/A5/88", "-"));
+        assert!(!judge("6F/84", "1122"));
+        assert!(ObjectPath::parse("6F/").is_err() && ObjectPath::parse("6F.84").is_err());
+        assert!(ObjectValue::parse("1").is_err());
+    }
+
+    #[test]
     fn every_status_word_matches_itself_alone() {
         for sw in (0..=u16::MAX).step_by(7) {
             let pattern = Expect::parse(&format!("{sw:04X}")).unwrap();
-            assert!(pattern.matches(&Response { data: &[], sw: Sw(sw) }));
-            assert!(!pattern.matches(&Response { data: &[], sw: Sw(sw ^ 0x0100) }));
+            assert!(pattern.matches(&Response {
+                data: &[],
+                sw: Sw(sw)
+            }));
+            assert!(!pattern.matches(&Response {
+                data: &[],
+                sw: Sw(sw ^ 0x0100)
+            }));
         }
     }
 
     #[test]
     fn what_is_no_pattern_is_refused() {
-        for text in ["", "900", "90G0", "1 9000", "9000 |", "{x}9000", "zz9000", "社9000"] {
+        for text in [
+            "", "900", "90G0", "1 9000", "9000 |", "{x}9000", "zz9000", "社9000",
+        ] {
             assert!(Expect::parse(text).is_err(), "{text:?}");
         }
     }

@@ -8,6 +8,7 @@
 pub mod case;
 pub mod event;
 pub mod expect;
+pub mod explain;
 pub mod generate;
 pub mod plan;
 pub mod report;

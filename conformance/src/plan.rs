@@ -19,7 +19,12 @@ static KNOWN: &str = include_str!("../known.json");
 /// The first file that is not a case.
 pub fn shipped() -> Result<Vec<Case>, CaseError> {
     let mut cases = Vec::new();
-    for file in CASES.find("**/*.json").into_iter().flatten().filter_map(|entry| entry.as_file()) {
+    for file in CASES
+        .find("**/*.json")
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| entry.as_file())
+    {
         let path = Path::new("cases").join(file.path());
         let case = Case::from_json(&path, file.contents_utf8().unwrap_or_default())?;
         check_id(&case, file.path(), &path)?;
@@ -45,7 +50,10 @@ pub fn in_folder(folder: &Path) -> Result<Vec<(PathBuf, Case)>, CaseError> {
             let path = entry.map_err(io(&next))?.path();
             if path.is_dir() {
                 folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "json") {
+            } else if path
+                .extension()
+                .is_some_and(|extension| extension == "json")
+            {
                 let text = std::fs::read_to_string(&path).map_err(io(&path))?;
                 let case = Case::from_json(&path, &text)?;
                 check_id(&case, path.strip_prefix(folder).unwrap_or(&path), &path)?;
@@ -57,12 +65,42 @@ pub fn in_folder(folder: &Path) -> Result<Vec<(PathBuf, Case)>, CaseError> {
     Ok(found)
 }
 
+/// Writes the cases of a folder in canonical form, or only looks; gives the files that
+/// are not, or were not, in it.
+///
+/// # Errors
+/// The first file that cannot be read or written, or is not a case.
+pub fn format(folder: &Path, only_look: bool) -> Result<Vec<PathBuf>, CaseError> {
+    let mut changed = Vec::new();
+    for (path, case) in in_folder(folder)? {
+        let io = |source| CaseError::Io {
+            path: path.clone(),
+            source,
+        };
+        let canonical = case.to_canonical();
+        if std::fs::read_to_string(&path).map_err(io)? != canonical {
+            if !only_look {
+                std::fs::write(&path, canonical).map_err(io)?;
+            }
+            changed.push(path);
+        }
+    }
+    Ok(changed)
+}
+
 fn check_id(case: &Case, place: &Path, path: &Path) -> Result<(), CaseError> {
-    let expected = place.with_extension("").to_string_lossy().replace('\\', "/");
+    let expected = place
+        .with_extension("")
+        .to_string_lossy()
+        .replace('\\', "/");
     if case.id == expected {
         return Ok(());
     }
-    Err(CaseError::Id { path: path.to_owned(), id: case.id.clone(), expected })
+    Err(CaseError::Id {
+        path: path.to_owned(),
+        id: case.id.clone(),
+        expected,
+    })
 }
 
 /// All the cases for a card of this profile: the shipped ones and those generated
@@ -90,7 +128,10 @@ pub fn filter(cases: Vec<Case>, patterns: &[String]) -> Result<Vec<Case>, String
         set.add(Glob::new(pattern).map_err(|error| error.to_string())?);
     }
     let set: GlobSet = set.build().map_err(|error| error.to_string())?;
-    Ok(cases.into_iter().filter(|case| set.is_match(&case.id)).collect())
+    Ok(cases
+        .into_iter()
+        .filter(|case| set.is_match(&case.id))
+        .collect())
 }
 
 /// The failures that are known, each with its sentence.
@@ -150,5 +191,5 @@ impl KnownFailures {
 
 /// Today as YYYY-MM-DD, UTC.
 fn today() -> String {
-    jiff::Timestamp::now().strftime("%Y-%m-%d").to_string()
+    chrono::Utc::now().date_naive().to_string()
 }

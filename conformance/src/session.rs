@@ -55,6 +55,8 @@ pub struct Session<'s> {
 
 /// Eight bytes that a terminal chooses; any will do, these are in the public traces.
 const TERMINAL_RANDOM: [u8; 8] = [0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0x08];
+/// The terminal's random number in INTERNAL AUTHENTICATION.
+const SESSION_RANDOM: [u8; 8] = [0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88];
 
 impl<'s> Session<'s> {
     /// Powers a fresh card on.
@@ -62,7 +64,9 @@ impl<'s> Session<'s> {
     /// # Errors
     /// [`Trouble`] where there is no card or no ATR.
     pub fn begin(subject: &'s dyn Subject, profile: &'s Profile) -> Result<Session<'s>, Trouble> {
-        let mut icc = subject.fresh().map_err(|text| Trouble::Lost(Lost::Link(text)))?;
+        let mut icc = subject
+            .fresh()
+            .map_err(|text| Trouble::Lost(Lost::Link(text)))?;
         let atr = icc.power_on()?;
         let mut kept = BTreeMap::new();
         kept.insert("atr".to_owned(), atr);
@@ -75,7 +79,14 @@ impl<'s> Session<'s> {
             }
         }
         let pin = profile.pin.initial.clone().unwrap_or_default();
-        Ok(Session { icc, subject, profile, kept, pin, trace: Vec::new() })
+        Ok(Session {
+            icc,
+            subject,
+            profile,
+            kept,
+            pin,
+            trace: Vec::new(),
+        })
     }
 
     /// The data kept under this name.
@@ -163,7 +174,11 @@ impl<'s> Session<'s> {
                 .ok_or_else(|| Trouble::Case(format!("no value is called {name:?}")))?
                 .to_vec(),
         };
-        let len = if with_len { format!("{:02X}", bytes.len()) } else { String::new() };
+        let len = if with_len {
+            format!("{:02X}", bytes.len())
+        } else {
+            String::new()
+        };
         Ok(len + &hex::encode_upper(bytes))
     }
 
@@ -179,7 +194,11 @@ impl<'s> Session<'s> {
             return Ok((data, sw));
         }
         if let (0x6C, Ok(parsed)) = (sw.sw1(), Command::parse(command)) {
-            let ne = if sw.sw2() == 0 { 256 } else { u32::from(sw.sw2()) };
+            let ne = if sw.sw2() == 0 {
+                256
+            } else {
+                u32::from(sw.sw2())
+            };
             (data, sw) = self.transmit(&parsed.expecting(ne).to_bytes())?;
         }
         // Each part brings at least one byte or ends it; 65 536 bytes are the most there can be.
@@ -198,7 +217,10 @@ impl<'s> Session<'s> {
     fn transmit(&mut self, command: &[u8]) -> Result<(Vec<u8>, Sw), Trouble> {
         let mut response = Vec::new();
         let sent = self.icc.transmit(command, &mut response);
-        self.trace.push(Exchange { command: command.to_vec(), response: response.clone() });
+        self.trace.push(Exchange {
+            command: command.to_vec(),
+            response: response.clone(),
+        });
         sent?;
         let answer = Response::parse(&response).ok_or_else(|| {
             Trouble::Lost(Lost::Link(format!("an answer of {} bytes", response.len())))
@@ -216,16 +238,14 @@ impl<'s> Session<'s> {
         let [cla, ins, p1, p2] = header;
         let class = cardlab::apdu::Class::new(cla)
             .ok_or_else(|| Trouble::Case(format!("CLA '{cla:02X}' is none")))?;
-        let command = Command::new(class, ins, p1, p2).with_data(data).expecting(ne);
+        let command = Command::new(class, ins, p1, p2)
+            .with_data(data)
+            .expecting(ne);
         self.exchange(&command.to_bytes(), expect)
     }
 
     /// From the SSSE down to the directory; only the last answer counts.
-    fn select(
-        &mut self,
-        label: &str,
-        expect: Option<&Expect>,
-    ) -> Result<(Vec<u8>, Sw), Trouble> {
+    fn select(&mut self, label: &str, expect: Option<&Expect>) -> Result<(Vec<u8>, Sw), Trouble> {
         let unknown = || Trouble::Case(format!("the profile has no directory {label:?}"));
         let directory = self.profile.directory_by_label(label).ok_or_else(unknown)?;
         let (fid, name) = (directory.fid, directory.name);
@@ -269,7 +289,10 @@ impl<'s> Session<'s> {
             "right" => self.pin.clone(),
             // Each digit another one, so that it differs in every place.
             "wrong" => {
-                let next = |c: char| c.to_digit(10).and_then(|d| char::from_digit((d + 1) % 10, 10));
+                let next = |c: char| {
+                    c.to_digit(10)
+                        .and_then(|d| char::from_digit((d + 1) % 10, 10))
+                };
                 self.pin.chars().filter_map(next).collect()
             }
             digits => digits.to_owned(),
@@ -289,10 +312,15 @@ impl<'s> Session<'s> {
         let unknown = || Trouble::Case(format!("the profile has no key {name:?}"));
         let (_, key) = self.profile.key(name).ok_or_else(unknown)?;
         // A version that the card does not hold is asked for with the first one's bytes.
-        let version = if (1..=key.versions).contains(&version) { version } else { 1 };
-        let bytes = self.subject.key(name, version).ok_or_else(|| {
-            Trouble::Case(format!("the security module has no key {name:?}"))
-        })?;
+        let version = if (1..=key.versions).contains(&version) {
+            version
+        } else {
+            1
+        };
+        let bytes = self
+            .subject
+            .key(name, version)
+            .ok_or_else(|| Trouble::Case(format!("the security module has no key {name:?}")))?;
         Ok((bytes, key.kid))
     }
 
@@ -305,18 +333,35 @@ impl<'s> Session<'s> {
         }
     }
 
+    /// The random number that a step names, or a challenge drawn for it.
+    fn random(&mut self, named: Option<&String>) -> Result<Vec<u8>, Trouble> {
+        match named {
+            Some(template) => self.fill(template),
+            None => self.challenge(8),
+        }
+    }
+
+    /// The 8 bytes that a step names, or those of every terminal here.
+    fn raw(&self, named: Option<&String>) -> Result<[u8; 8], Trouble> {
+        let Some(template) = named else {
+            return Ok(TERMINAL_RANDOM);
+        };
+        let raw = self.fill(template)?;
+        raw.try_into()
+            .map_err(|_| Trouble::Case(format!("{template:?} is not 8 bytes")))
+    }
+
     fn authenticate(
         &mut self,
         by: &Authenticate,
         expect: Option<&Expect>,
     ) -> Result<(Vec<u8>, Sw), Trouble> {
         let (key, kid) = self.key(&by.key, by.version.unwrap_or(1))?;
-        let challenge = self.challenge(8)?;
-        let mut data = authentication(&key, &challenge, &TERMINAL_RANDOM)?.to_vec();
-        if by.wrong {
-            data[0] ^= 0x01;
-        }
-        data.extend(TERMINAL_RANDOM);
+        let random = self.random(by.random.as_ref())?;
+        let raw = self.raw(by.raw.as_ref())?;
+        let mut code = authentication(&key, &random, &raw)?;
+        code[0] ^= u8::from(by.wrong);
+        let mut data = [code, raw].concat();
         data.extend(by.version);
         self.command([0x00, 0x82, 0x00, kid], &data, 0, expect)
     }
@@ -327,11 +372,15 @@ impl<'s> Session<'s> {
         expect: Option<&Expect>,
     ) -> Result<(Vec<u8>, Sw), Trouble> {
         let (key, kid) = self.key(&by.key, by.version.unwrap_or(1))?;
-        let session_random = [0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88];
-        let mut data = [session_random, TERMINAL_RANDOM].concat();
+        let random = match &by.random {
+            Some(template) => self.fill(template)?,
+            None => SESSION_RANDOM.to_vec(),
+        };
+        let raw = self.raw(by.raw.as_ref())?;
+        let mut data = [&random[..], &raw].concat();
         data.extend(by.version);
         let answer = self.command([0x00, 0x88, 0x00, kid], &data, 256, expect)?;
-        let want = authentication(&key, &session_random, &TERMINAL_RANDOM)?;
+        let want = authentication(&key, &random, &raw)?;
         if answer.1 == Sw::OK && answer.0 != want {
             // A wrong code can be no answer that any expectation allows.
             return Ok((answer.0, WRONG_CODE));
@@ -349,10 +398,8 @@ impl<'s> Session<'s> {
             .fill(&secured.header)?
             .try_into()
             .map_err(|_| Trouble::Case(format!("{:?} is no CLA INS P1 P2", secured.header)))?;
-        let challenge = if secured.no_challenge { vec![0; 8] } else { self.challenge(8)? };
-        let session = derive::session_key(&key.expand(), &challenge)
-            .ok_or_else(|| Trouble::Case("the challenge makes no session key".to_owned()))?
-            .expand();
+        let random = self.random(secured.random.as_ref())?;
+        let session = session_key(&key, &random)?.expand();
         let mut data = match &secured.data {
             Some(template) => self.fill(template)?,
             None => Vec::new(),
@@ -367,9 +414,7 @@ impl<'s> Session<'s> {
         let lc = u8::try_from(data.len() + 4)
             .map_err(|_| Trouble::Case("the data are too long".to_owned()))?;
         let mut mac = derive::mac(&session, &[&header, &[lc], &data]);
-        if secured.wrong {
-            mac[3] ^= 0x01;
-        }
+        mac[3] ^= u8::from(secured.wrong);
         data.extend(mac);
         let answer = self.command(header, &data, 0, expect)?;
         if let (Sw::OK, Some(pin)) = (answer.1, &secured.pin) {
@@ -383,8 +428,12 @@ impl<'s> Session<'s> {
 /// since SW1 is '6X' or '9X'.
 pub const WRONG_CODE: Sw = Sw(0x0000);
 
+fn session_key(key: &Key, random: &[u8]) -> Result<Key, Trouble> {
+    derive::session_key(&key.expand(), random)
+        .ok_or_else(|| Trouble::Case(format!("{} bytes make no session key", random.len())))
+}
+
 fn authentication(key: &Key, random: &[u8], raw: &[u8; 8]) -> Result<[u8; 8], Trouble> {
-    let session = derive::session_key(&key.expand(), random)
-        .ok_or_else(|| Trouble::Case("the challenge makes no session key".to_owned()))?;
+    let session = session_key(key, random)?;
     Ok(derive::authenticate(&session.expand(), raw))
 }

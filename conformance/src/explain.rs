@@ -1,0 +1,248 @@
+//! A case in words, English and Chinese, for people who will not read JSON.
+//!
+//! Says what will be done and what must come; it does not run anything.
+
+use crate::case::{Action, Authenticate, Case, PowerStep, Safety, Secured, Step, UnlockBy, Weight};
+use crate::expect::Expect;
+use std::fmt::{self, Display, Write as _};
+
+/// The case as a text of some lines, ended by a line feed.
+#[must_use]
+pub fn explain(case: &Case) -> String {
+    let mut text = String::new();
+    // Writing to a string does not fail.
+    let _ = write(case, &mut text);
+    text
+}
+
+fn write(case: &Case, text: &mut String) -> fmt::Result {
+    writeln!(text, "{}", case.id)?;
+    writeln!(text, "  {}", case.says.en)?;
+    writeln!(text, "  {}", case.says.zh)?;
+    let mut fact = |en: &str, zh: &str, what: &str| match what {
+        "" => Ok(()),
+        what => writeln!(text, "  {en} {zh}: {what}"),
+    };
+    fact("source", "依据", &case.source.join("; "))?;
+    fact("requirements", "需求", &case.requirements.join(" "))?;
+    fact(
+        "LD/T 6001.3 item",
+        "检测项目",
+        case.group.as_deref().unwrap_or_default(),
+    )?;
+    fact("weight", "级别", weight(case.weight))?;
+    fact("safety", "安全类别", safety(case.safety))?;
+    let needs: Vec<String> = case.needs.iter().cloned().map(String::from).collect();
+    fact("only on a card with", "适用条件", &needs.join(", "))?;
+    for (number, step) in (1..).zip(&case.steps) {
+        write_step(number, step, text)?;
+    }
+    Ok(())
+}
+
+fn write_step(number: usize, step: &Step, text: &mut String) -> fmt::Result {
+    let (en, zh) = action(&step.action);
+    writeln!(text, "  {number:>3}. {}", step.label)?;
+    writeln!(text, "       {en}")?;
+    writeln!(text, "       {zh}")?;
+    if let Some(expect) = &step.expect {
+        writeln!(text, "       must answer 应答  {}", Worded(expect))?;
+    }
+    if let Some(accept) = &step.accept {
+        writeln!(
+            text,
+            "       or, with a note 亦可（注明）  {}",
+            Worded(accept)
+        )?;
+    }
+    for (path, value) in &step.objects {
+        writeln!(text, "       with object 数据对象  {path} = {value}")?;
+    }
+    if let Some(name) = &step.same_as {
+        writeln!(text, "       with the same data as 数据同  {name}")?;
+    }
+    if let Some(name) = &step.differs_from {
+        writeln!(text, "       with other data than 数据异于  {name}")?;
+    }
+    if let Some(name) = &step.save {
+        writeln!(text, "       kept as 记为  {name}")?;
+    }
+    Ok(())
+}
+
+/// An expectation with the words of its status words behind it.
+struct Worded<'e>(&'e Expect);
+
+impl Display for Worded<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut gap = "  (";
+        let mut any = false;
+        for sw in self.0.status_words() {
+            if let (Some(en), Some(zh)) = (sw.words(), sw.words_zh()) {
+                write!(f, "{gap}{en} {zh}")?;
+                gap = "; ";
+                any = true;
+            }
+        }
+        f.write_str(if any { ")" } else { "" })
+    }
+}
+
+fn action(action: &Action) -> (String, String) {
+    match action {
+        Action::Send(hex) => (format!("send {hex}"), format!("发送 {hex}")),
+        Action::Select(label) => (
+            format!("select {label}, from SSSE down"),
+            format!("自SSSE起选择 {label}"),
+        ),
+        Action::Verify(pin) => (
+            format!("VERIFY with {}", pin_en(pin)),
+            format!("VERIFY 校验{}", pin_zh(pin)),
+        ),
+        Action::Unlock(UnlockBy::Pin) => (
+            "VERIFY with the PIN, changed first where the card asks for it".to_owned(),
+            "校验密码（卡片要求时先修改初始密码）".to_owned(),
+        ),
+        Action::ChangePin(change) => (
+            format!(
+                "CHANGE PIN from {} to {}",
+                pin_en(&change.from),
+                pin_en(&change.to)
+            ),
+            format!(
+                "CHANGE PIN 由{}改为{}",
+                pin_zh(&change.from),
+                pin_zh(&change.to)
+            ),
+        ),
+        Action::Authenticate(by) => {
+            let (draw_en, draw_zh) = drawn(by.random.is_none());
+            (
+                format!("{draw_en}EXTERNAL AUTHENTICATION with {}", key_en(by)),
+                format!("{draw_zh}用{}作 EXTERNAL AUTHENTICATION", key_zh(by)),
+            )
+        }
+        Action::Internal(by) => (
+            format!("INTERNAL AUTHENTICATION, checked with {}", key_en(by)),
+            format!("INTERNAL AUTHENTICATION，用{}核对", key_zh(by)),
+        ),
+        Action::Secured(secured) => {
+            let (draw_en, draw_zh) = drawn(secured.random.is_none());
+            let (what_en, what_zh) = secured_words(secured);
+            (format!("{draw_en}{what_en}"), format!("{draw_zh}{what_zh}"))
+        }
+        Action::Power(PowerStep::Cycle) => {
+            ("power off, power on".to_owned(), "断电后上电".to_owned())
+        }
+        Action::Power(PowerStep::Reset) => ("warm reset".to_owned(), "热复位".to_owned()),
+    }
+}
+
+fn drawn(draws: bool) -> (&'static str, &'static str) {
+    if draws {
+        ("GET CHALLENGE, ", "取随机数，")
+    } else {
+        ("", "")
+    }
+}
+
+fn secured_words(secured: &Secured) -> (String, String) {
+    let mut en = format!("send {}", secured.header);
+    let mut zh = format!("发送 {}", secured.header);
+    if let Some(data) = &secured.data {
+        en += &format!(", data {data}");
+        zh += &format!("，数据 {data}");
+    }
+    if let Some(pin) = &secured.pin {
+        en += &format!(", {} enciphered", pin_en(pin));
+        zh += &format!("，加密的{}", pin_zh(pin));
+    }
+    let (mac_en, mac_zh) = if secured.wrong {
+        ("a wrong MAC", "错误的MAC")
+    } else {
+        ("a MAC", "MAC")
+    };
+    (
+        format!("{en}, {mac_en} by {}", secured.key),
+        format!("{zh}，附 {} 计算的{mac_zh}", secured.key),
+    )
+}
+
+fn key_en(by: &Authenticate) -> String {
+    let version = by.version.map(|version| format!(" version {version:02X}"));
+    let wrong = if by.wrong { ", the code spoilt" } else { "" };
+    format!("{}{}{wrong}", by.key, version.unwrap_or_default())
+}
+
+fn key_zh(by: &Authenticate) -> String {
+    let version = by.version.map(|version| format!(" 版本{version:02X}"));
+    let wrong = if by.wrong {
+        "（认证码错误）"
+    } else {
+        ""
+    };
+    format!(" {}{}{wrong} ", by.key, version.unwrap_or_default())
+}
+
+fn pin_en(pin: &str) -> String {
+    match pin {
+        "right" => "the right PIN".to_owned(),
+        "wrong" => "a wrong PIN".to_owned(),
+        "" => "no PIN".to_owned(),
+        digits => digits.to_owned(),
+    }
+}
+
+fn pin_zh(pin: &str) -> String {
+    match pin {
+        "right" => "正确密码".to_owned(),
+        "wrong" => "错误密码".to_owned(),
+        "" => "空密码".to_owned(),
+        digits => format!("密码 {digits}"),
+    }
+}
+
+fn weight(weight: Weight) -> &'static str {
+    match weight {
+        Weight::Must => "must 必须",
+        Weight::Should => "should 应当",
+        Weight::May => "may 可选",
+    }
+}
+
+fn safety(safety: Safety) -> &'static str {
+    match safety {
+        Safety::ReadOnly => "read-only 只读",
+        Safety::ConsumesPinTry => "consumes-pin-try 消耗密码次数",
+        Safety::ConsumesKeyTry => "consumes-key-try 消耗密钥次数",
+        Safety::Writes => "writes 写卡",
+        Safety::Irreversible => "irreversible 不可逆",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::explain;
+    use crate::plan;
+
+    #[test]
+    fn every_shipped_case_is_told_in_both_languages() {
+        for case in plan::shipped().unwrap() {
+            let text = explain(&case);
+            assert!(text.contains(&case.says.en) && text.contains(&case.says.zh));
+            for step in &case.steps {
+                assert!(text.contains(&step.label), "{}", case.id);
+            }
+        }
+    }
+
+    #[test]
+    fn an_expectation_is_told_with_its_words() {
+        let cases = plan::shipped().unwrap();
+        let case = cases.iter().find(|case| case.id == "verify/a-wrong-pin");
+        let text = explain(case.unwrap());
+        assert!(text.contains("verification failed"), "{text}");
+        assert!(text.contains("不满足安全状态"), "{text}");
+    }
+}
