@@ -1,2 +1,137 @@
-//! main.
-fn main() {}
+//! The command `cardlab`: composition and nothing else.
+
+mod apdu;
+mod card;
+mod cases;
+mod explain;
+mod issue;
+mod kept;
+mod profile;
+mod run;
+mod serve;
+mod show;
+mod subject;
+mod test;
+
+use cardlab_conformance::verdict::{EXIT_CODES, Exit};
+use clap::{CommandFactory, Parser, Subcommand};
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+/// A virtual social security card, and the suite that tests it or any other.
+///
+/// 虚拟社会保障卡及其检测套件。
+#[derive(Parser)]
+#[command(
+    name = "cardlab",
+    version,
+    after_help = "\
+Begin with:
+  cardlab test                          issue a card and run the suite against it
+  cardlab show                          look at what is on it
+  cardlab apdu 00A404000F7378312E73682EC9E7BBE1B1A3D5CF00 00B2013414
+  cardlab run -- opensc-tool -l         any PC/SC program with the card in its reader
+  cardlab help test                     what a command takes"
+)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Run the conformance suite against a freshly issued card 运行检测套件
+    #[command(after_help = EXIT_CODES)]
+    Test(test::Test),
+    /// Run a PC/SC program with the card in its only reader 带卡运行PC/SC程序
+    #[command(
+        after_help = "No daemon, no root, and several at once. The exit code is the program's."
+    )]
+    Run(run::Run),
+    /// Put the card into the reader of a vpcd 将卡放入vpcd虚拟读卡器
+    Serve(serve::Serve),
+    /// Send commands to the card and explain both directions 发送命令并解释
+    Apdu(apdu::Apdu),
+    /// Print the card as a tree, with names and values 以树形显示卡内数据
+    Show(show::Show),
+    /// Issue a card into an image file 发卡并保存为映像文件
+    Issue(issue::Issue),
+    /// Check card profiles, list them, or print their schema 配置文件
+    #[command(subcommand)]
+    Profile(profile::Profile),
+    /// List, explain or format cases 用例
+    #[command(subcommand)]
+    Cases(cases::Cases),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+fn main() -> ExitCode {
+    // A reader that has seen enough, such as `head`, is no error.
+    match run(Cli::parse()) {
+        Ok(code) => code,
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "cardlab: {error:#}");
+            let exit = error
+                .downcast_ref::<Stop>()
+                .map_or(Exit::Usage, |stop| stop.0);
+            ExitCode::from(exit as u8)
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    match cli.verb {
+        Verb::Test(verb) => verb.run(),
+        Verb::Run(verb) => verb.run(),
+        Verb::Serve(verb) => verb.run(),
+        Verb::Apdu(verb) => verb.run(),
+        Verb::Show(verb) => verb.run(),
+        Verb::Issue(verb) => verb.run(),
+        Verb::Profile(verb) => verb.run(),
+        Verb::Cases(verb) => verb.run(),
+        Verb::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "cardlab", &mut script);
+            io::stdout().write_all(&script)?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// The exit code that an error asks for, where it is not "the call is wrong".
+#[derive(Debug)]
+struct Stop(Exit);
+
+impl std::fmt::Display for Stop {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self.0 {
+            Exit::NoCard => "no card or no reader",
+            Exit::ToolError => "tool error",
+            _ => "stopped",
+        })
+    }
+}
+
+impl std::error::Error for Stop {}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<io::Error>()
+        .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Cli;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

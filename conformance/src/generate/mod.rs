@@ -12,6 +12,8 @@ mod keys;
 mod record;
 mod safety;
 
+pub use record::opening;
+
 use crate::case::{Action, Authenticate, Case, Safety, Says, Step, UnlockBy, Weight};
 use crate::expect::Expect;
 use cardlab_desk::profile::{Directory, File, Profile};

@@ -33,7 +33,7 @@ pub(super) fn cases(directory: &Directory, file: &File) -> Vec<Case> {
 }
 
 /// The steps that make a rule true, if anything does.
-pub(super) fn opening(rule: &Rule) -> Option<Vec<Step>> {
+pub fn opening(rule: &Rule) -> Option<Vec<Step>> {
     match rule {
         Rule::Free => Some(Vec::new()),
         Rule::Never => None,

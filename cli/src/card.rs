@@ -1,0 +1,62 @@
+//! Which card a verb works on: one freshly issued, or one from an image.
+
+use crate::kept::Kept;
+use anyhow::Context as _;
+use cardlab::os::Card;
+use cardlab_desk::issue;
+use cardlab_desk::profile::Profile;
+use clap::Args;
+use std::path::PathBuf;
+
+/// The profile that is used where none is named.
+pub(crate) const PROFILE: &str = "henan-2.0";
+
+/// Which card, on the command line.
+#[derive(Args)]
+pub(crate) struct Which {
+    /// A shipped profile by name, or a profile file: a card is issued from it, or the
+    /// card in the image was
+    #[arg(long, value_name = "NAME|PATH", default_value = PROFILE)]
+    profile: String,
+    /// A card image made by `cardlab issue`; what the card writes stays in it
+    #[arg(long, value_name = "FILE")]
+    image: Option<PathBuf>,
+    /// What the card's random numbers and its test keys start from
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+}
+
+impl Which {
+    /// The card, without power.
+    pub(crate) fn card(&self) -> anyhow::Result<Kept> {
+        match &self.image {
+            Some(path) => Kept::open(path),
+            None => {
+                let (profile, seed) = self.profile()?;
+                Ok(Kept::nowhere(issued(&profile, seed)?))
+            }
+        }
+    }
+
+    /// The profile that it is issued from, and the seed.
+    pub(crate) fn profile(&self) -> anyhow::Result<(Profile, u64)> {
+        Ok((load(&self.profile)?, self.seed))
+    }
+}
+
+/// A profile by name or path; all that is wrong with it is in the error.
+pub(crate) fn load(name_or_path: &str) -> anyhow::Result<Profile> {
+    use std::io::IsTerminal as _;
+    Profile::load(name_or_path).map_err(|report| {
+        let colour = std::io::stderr().is_terminal();
+        anyhow::anyhow!("{}", report.render(colour).trim_end().to_owned())
+    })
+}
+
+/// A new card, issued over the wire.
+pub(crate) fn issued(profile: &Profile, seed: u64) -> anyhow::Result<Card> {
+    let mut card = Card::manufacture(&cardlab_applets::ROM, seed);
+    issue::issue(&mut card, profile, seed)
+        .with_context(|| format!("cannot issue a card of profile {}", profile.id))?;
+    Ok(card)
+}

@@ -1,0 +1,186 @@
+//! `cardlab cases`: list, explain and format the cases of the suite.
+
+use crate::card;
+use anyhow::Context as _;
+use cardlab_conformance::case::Case;
+use cardlab_conformance::plan;
+use cardlab_conformance::verdict::Exit;
+use clap::{Args, Subcommand};
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// What can be done with cases.
+#[derive(Subcommand)]
+pub(crate) enum Cases {
+    /// List ids, with what each shows
+    List(List),
+    /// Explain a case: what it shows, why, and each of its steps
+    Explain(Explain),
+    /// Write case files in their canonical form
+    Fmt(Fmt),
+}
+
+/// List ids, with what each shows.
+#[derive(Args)]
+pub(crate) struct List {
+    /// The profile whose generated cases are listed too
+    #[arg(long, value_name = "NAME|PATH", default_value = card::PROFILE)]
+    profile: String,
+    /// Only ids that fit; may be repeated
+    #[arg(long, value_name = "GLOB")]
+    filter: Vec<String>,
+    /// The sentences in Chinese
+    #[arg(long)]
+    zh: bool,
+}
+
+/// Explain a case.
+#[derive(Args)]
+pub(crate) struct Explain {
+    /// The profile whose generated cases are known too
+    #[arg(long, value_name = "NAME|PATH", default_value = card::PROFILE)]
+    profile: String,
+    /// The case
+    #[arg(value_name = "ID")]
+    id: String,
+}
+
+/// Write case files in their canonical form.
+#[derive(Args)]
+pub(crate) struct Fmt {
+    /// Change nothing; fail where a file is not in its canonical form
+    #[arg(long)]
+    check: bool,
+    /// The folder that ids are relative to
+    #[arg(default_value = "conformance/cases", value_name = "FOLDER")]
+    folder: PathBuf,
+}
+
+impl Cases {
+    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+        match self {
+            Cases::List(verb) => verb.run(),
+            Cases::Explain(verb) => verb.run(),
+            Cases::Fmt(verb) => verb.run(),
+        }
+    }
+}
+
+impl List {
+    fn run(self) -> anyhow::Result<ExitCode> {
+        let profile = card::load(&self.profile)?;
+        let cases = plan::filter(plan::for_profile(&profile)?, &self.filter)
+            .map_err(|error| anyhow::anyhow!("--filter: {error}"))?;
+        let mut out = io::stdout().lock();
+        for case in &cases {
+            let says = if self.zh {
+                &case.says.zh
+            } else {
+                &case.says.en
+            };
+            writeln!(out, "{:48} {says}", case.id)?;
+        }
+        writeln!(out, "{} cases 用例", cases.len())?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Explain {
+    fn run(self) -> anyhow::Result<ExitCode> {
+        let profile = card::load(&self.profile)?;
+        let cases = plan::for_profile(&profile)?;
+        let case = cases
+            .iter()
+            .find(|case| case.id == self.id)
+            .with_context(|| {
+                let near: Vec<_> = cases
+                    .iter()
+                    .filter(|case| case.id.contains(&self.id))
+                    .take(5)
+                    .map(|case| case.id.as_str())
+                    .collect();
+                match near.is_empty() {
+                    true => format!("no case {:?} for {}", self.id, profile.id),
+                    false => format!("no case {:?}; did you mean {}?", self.id, near.join(", ")),
+                }
+            })?;
+        let mut out = io::stdout().lock();
+        explain(case, &mut out)?;
+        if let Some(need) = case.unmet(&profile) {
+            writeln!(out, "not applicable to {}: needs {need}", profile.id)?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// A case in words.
+fn explain(case: &Case, out: &mut dyn Write) -> anyhow::Result<()> {
+    writeln!(out, "{}", case.id)?;
+    writeln!(out, "  {}\n  {}", case.says.en, case.says.zh)?;
+    writeln!(out, "  source 依据: {}", case.source.join("; "))?;
+    if !case.requirements.is_empty() {
+        writeln!(out, "  requirements 需求: {}", case.requirements.join(" "))?;
+    }
+    if let Some(group) = &case.group {
+        writeln!(out, "  item of LD/T 6001.3-2023 检测项: {group}")?;
+    }
+    // The steps in the very words of a case file.
+    let value = serde_json::to_value(case)?;
+    for key in ["weight", "safety", "needs"] {
+        if let Some(value) = value.get(key) {
+            writeln!(out, "  {key}: {value}")?;
+        }
+    }
+    for (index, step) in value["steps"].as_array().into_iter().flatten().enumerate() {
+        let mut step = step.as_object().cloned().unwrap_or_default();
+        let label = step.remove("do").unwrap_or_default();
+        let expect = step.remove("expect");
+        writeln!(
+            out,
+            "  {:>2}. {}",
+            index + 1,
+            label.as_str().unwrap_or_default()
+        )?;
+        for (key, value) in step {
+            let text = value
+                .as_str()
+                .map_or_else(|| value.to_string(), ToOwned::to_owned);
+            writeln!(out, "      {key}: {text}")?;
+        }
+        if let Some(expect) = expect.as_ref().and_then(|expect| expect.as_str()) {
+            writeln!(out, "      expect 预期: {expect}")?;
+        }
+    }
+    Ok(())
+}
+
+impl Fmt {
+    fn run(self) -> anyhow::Result<ExitCode> {
+        let mut out = io::stdout().lock();
+        let mut changed = 0;
+        for (path, case) in plan::in_folder(&self.folder)? {
+            let canonical = case.to_canonical();
+            if std::fs::read_to_string(&path)? == canonical {
+                continue;
+            }
+            changed += 1;
+            let verb = if self.check {
+                "not in its canonical form"
+            } else {
+                "formatted"
+            };
+            writeln!(out, "{}: {verb}", path.display())?;
+            if !self.check {
+                std::fs::write(&path, canonical)
+                    .with_context(|| format!("cannot write {}", path.display()))?;
+            }
+        }
+        let failed = self.check && changed > 0;
+        Ok(if failed {
+            ExitCode::from(Exit::Unexpected as u8)
+        } else {
+            ExitCode::SUCCESS
+        })
+    }
+}

@@ -1,0 +1,75 @@
+//! `cardlab profile`: check card profiles, list them, print their schema.
+
+use crate::card;
+use cardlab_conformance::verdict::Exit;
+use cardlab_desk::profile;
+use clap::Subcommand;
+use std::io::{self, IsTerminal as _, Write};
+use std::process::ExitCode;
+
+/// What can be done with profiles.
+#[derive(Subcommand)]
+pub(crate) enum Profile {
+    /// Check profiles; each error with its JSON path, what was found, what is allowed
+    Check {
+        /// Shipped profiles by name, or files
+        #[arg(required = true, value_name = "NAME|PATH")]
+        profiles: Vec<String>,
+    },
+    /// Print the JSON Schema of profiles
+    Schema,
+    /// List the profiles that are shipped
+    List,
+}
+
+impl Profile {
+    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+        let mut out = io::stdout().lock();
+        match self {
+            Profile::Check { profiles } => {
+                let mut clean = true;
+                for name in profiles {
+                    match profile::Profile::load(&name) {
+                        Ok(profile) => {
+                            let files: usize =
+                                profile.directories.iter().map(|d| d.files.len()).sum();
+                            writeln!(
+                                out,
+                                "{name}: clean 正确: {} directories, {files} files",
+                                profile.directories.len()
+                            )?;
+                        }
+                        Err(report) => {
+                            clean = false;
+                            write!(
+                                io::stderr(),
+                                "{}",
+                                report.render(io::stderr().is_terminal())
+                            )?;
+                        }
+                    }
+                }
+                Ok(if clean {
+                    ExitCode::SUCCESS
+                } else {
+                    ExitCode::from(Exit::Usage as u8)
+                })
+            }
+            Profile::Schema => {
+                writeln!(
+                    out,
+                    "{}",
+                    serde_json::to_string_pretty(&profile::Profile::schema())?
+                )?;
+                Ok(ExitCode::SUCCESS)
+            }
+            Profile::List => {
+                for name in profile::Profile::shipped() {
+                    let profile = card::load(name)?;
+                    writeln!(out, "{name:14} {}  {}", profile.names.en, profile.names.zh)?;
+                }
+                Ok(ExitCode::SUCCESS)
+            }
+        }
+    }
+}

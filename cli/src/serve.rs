@@ -1,0 +1,53 @@
+//! `cardlab serve`: the card in the reader of a vpcd.
+
+use crate::Stop;
+use crate::card::Which;
+use anyhow::Context as _;
+use cardlab::link::t0::T0;
+use cardlab::link::tap::Tap;
+use cardlab::link::vpcd::{self, Vpcd};
+use cardlab_conformance::verdict::Exit;
+use clap::Args;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+/// Put the card into the reader of a vpcd, until it is stopped.
+#[derive(Args)]
+pub(crate) struct Serve {
+    #[command(flatten)]
+    which: Which,
+    /// Where vpcd listens
+    #[arg(long, value_name = "HOST:PORT", default_value = vpcd::ADDRESS)]
+    vpcd: String,
+    /// Print the exchange to the standard error
+    #[arg(short, long)]
+    verbose: bool,
+}
+
+impl Serve {
+    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+        let verbose = self.verbose;
+        let mut card = T0::new(Tap::new(self.which.card()?, move |event| {
+            if verbose {
+                let _ = writeln!(io::stderr(), "{event}");
+            }
+        }));
+        let mut link = Vpcd::connect(&self.vpcd)
+            .context(Stop(Exit::NoCard))
+            .with_context(|| {
+                format!(
+                    "no vpcd listens at {}: start pcscd with the vpcd driver, \
+                 or use `cardlab run -- PROGRAM`, which needs neither",
+                    self.vpcd
+                )
+            })?;
+        writeln!(
+            io::stdout(),
+            "the card is in the reader of vpcd at {} 卡已插入",
+            self.vpcd
+        )?;
+        link.serve(&mut card).context("the link to vpcd broke")?;
+        writeln!(io::stdout(), "vpcd closed the link 连接已关闭")?;
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,175 @@
+//! The subjects that the suite can be run against: ways to a card of ours.
+
+use crate::{Stop, card};
+use anyhow::Context as _;
+use cardlab::crypto::Key;
+use cardlab::icc::{Icc, Lost};
+use cardlab::link::pcsc::Pcscd;
+use cardlab::link::t0::T0;
+use cardlab::link::vpcd::{self, Vpcd};
+use cardlab::os::Card;
+use cardlab_conformance::subject::Subject;
+use cardlab_conformance::verdict::Exit;
+use cardlab_desk::hsm::{CardKeys, Hsm, TestRoot};
+use cardlab_desk::profile::Profile;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// How the card is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Way {
+    /// APDUs, function call by function call
+    InProcess,
+    /// Through both ends of T=0, byte by byte
+    T0,
+    /// In the reader of a vpcd, through the pcscd that runs on this machine
+    Vpcd,
+}
+
+/// A card of ours that was issued once; each case has a fork of it.
+struct Ours {
+    name: &'static str,
+    issued: Mutex<Card>,
+    keys: CardKeys,
+    way: Reach,
+}
+
+enum Reach {
+    InProcess,
+    T0,
+    /// The card that vpcd drives, and the reader that it shows up in.
+    Pcscd {
+        slot: Slot,
+        reader: Mutex<Pcscd>,
+    },
+}
+
+/// Where a card lies that another thread drives.
+#[derive(Clone)]
+struct Slot(Arc<Mutex<Card>>);
+
+/// Issues a card and says how it is reached.
+pub(crate) fn issue(
+    profile: &Profile,
+    seed: u64,
+    way: Way,
+    vpcd: Option<&str>,
+) -> anyhow::Result<Box<dyn Subject>> {
+    let mut issued = card::issued(profile, seed)?;
+    let (name, way) = match way {
+        Way::InProcess => ("in-process", Reach::InProcess),
+        Way::T0 => ("t0", Reach::T0),
+        Way::Vpcd => {
+            let slot = Slot(Arc::new(Mutex::new(issued.fork())));
+            let reader = Mutex::new(insert(&slot, vpcd.unwrap_or(vpcd::ADDRESS))?);
+            ("vpcd", Reach::Pcscd { slot, reader })
+        }
+    };
+    Ok(Box::new(Ours {
+        name,
+        issued: Mutex::new(issued),
+        keys: keys(profile, seed)?,
+        way,
+    }))
+}
+
+/// A card that is there already, in process.
+pub(crate) fn of(card: Card, profile: &Profile, seed: u64) -> anyhow::Result<Box<dyn Subject>> {
+    Ok(Box::new(Ours {
+        name: "in-process",
+        issued: Mutex::new(card),
+        keys: keys(profile, seed)?,
+        way: Reach::InProcess,
+    }))
+}
+
+fn keys(profile: &Profile, seed: u64) -> anyhow::Result<CardKeys> {
+    let hsm = Hsm::new(TestRoot::from_seed(seed));
+    hsm.card(profile)
+        .with_context(|| format!("profile {} has no region code", profile.id))
+}
+
+/// Puts the card into the reader of the vpcd there and finds that reader in pcscd.
+fn insert(slot: &Slot, address: &str) -> anyhow::Result<Pcscd> {
+    let mut link = Vpcd::connect(address)
+        .context(Stop(Exit::NoCard))
+        .with_context(|| format!("no vpcd listens at {address}"))?;
+    let mut slot = slot.clone();
+    // It ends with the process, or when vpcd closes the link.
+    std::thread::spawn(move || link.serve(&mut T0::new(&mut slot)));
+    let socket = Pcscd::socket();
+    Pcscd::find(&socket, "Virtual PCD", Duration::from_secs(5))
+        .context(Stop(Exit::NoCard))
+        .with_context(|| {
+            format!(
+                "no card in a virtual reader of the pcscd at {}",
+                socket.display()
+            )
+        })
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Subject for Ours {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn fresh(&self) -> Result<Box<dyn Icc + '_>, String> {
+        let card = lock(&self.issued).fork();
+        Ok(match &self.way {
+            Reach::InProcess => Box::new(card),
+            Reach::T0 => Box::new(T0::new(card)),
+            Reach::Pcscd { slot, reader } => {
+                *lock(&slot.0) = card;
+                Box::new(Held(lock(reader)))
+            }
+        })
+    }
+
+    fn key(&self, name: &str, version: u8) -> Option<Key> {
+        self.keys.key(name, version).cloned()
+    }
+}
+
+impl Icc for Slot {
+    fn power_on(&mut self) -> Result<Vec<u8>, Lost> {
+        lock(&self.0).power_on()
+    }
+
+    fn reset(&mut self) -> Result<Vec<u8>, Lost> {
+        lock(&self.0).reset()
+    }
+
+    fn power_off(&mut self) {
+        lock(&self.0).power_off();
+    }
+
+    fn transmit(&mut self, command: &[u8], response: &mut Vec<u8>) -> Result<(), Lost> {
+        lock(&self.0).transmit(command, response)
+    }
+}
+
+/// The reader, for one case.
+struct Held<'r>(MutexGuard<'r, Pcscd>);
+
+impl Icc for Held<'_> {
+    fn power_on(&mut self) -> Result<Vec<u8>, Lost> {
+        self.0.power_on()
+    }
+
+    fn reset(&mut self) -> Result<Vec<u8>, Lost> {
+        self.0.reset()
+    }
+
+    /// The reader keeps its connection; the next case begins with a cold reset.
+    fn power_off(&mut self) {
+        self.0.power_off();
+    }
+
+    fn transmit(&mut self, command: &[u8], response: &mut Vec<u8>) -> Result<(), Lost> {
+        self.0.transmit(command, response)
+    }
+}

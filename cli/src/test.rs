@@ -1,0 +1,87 @@
+//! `cardlab test`: the suite against a freshly issued card.
+
+use crate::card;
+use crate::subject::{self, Way};
+use cardlab_conformance::case::Safety;
+use cardlab_conformance::event::Event;
+use cardlab_conformance::plan::{self, KnownFailures};
+use cardlab_conformance::report::console::{Console, Detail};
+use cardlab_conformance::report::{Reporter, Wanted};
+use cardlab_conformance::runner::{self, Options};
+use cardlab_conformance::verdict::Exit;
+use clap::{ArgAction, Args};
+use std::process::ExitCode;
+
+/// Run the conformance suite against a freshly issued card.
+#[derive(Args)]
+pub(crate) struct Test {
+    /// A shipped profile by name, or a profile file
+    #[arg(long, value_name = "NAME|PATH", default_value = card::PROFILE)]
+    profile: String,
+    /// How the card is reached
+    #[arg(long, value_name = "WAY", value_enum, default_value_t = Way::InProcess)]
+    subject: Way,
+    /// Where vpcd listens, for the subject vpcd [default: localhost:35963]
+    #[arg(long, value_name = "HOST:PORT")]
+    vpcd: Option<String>,
+    /// Only cases whose id fits; may be repeated, one must fit
+    #[arg(long, value_name = "GLOB")]
+    filter: Vec<String>,
+    /// What the card's random numbers and its test keys start from
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Write a report as well: json=PATH or junit=PATH; may be repeated
+    #[arg(long, value_name = "KIND=PATH")]
+    report: Vec<Wanted>,
+    /// A line for each case; twice, its exchange too
+    #[arg(short, long, action = ArgAction::Count)]
+    verbose: u8,
+}
+
+impl Test {
+    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+        let profile = card::load(&self.profile)?;
+        let known = KnownFailures::shipped().map_err(anyhow::Error::msg)?;
+        let cases = plan::filter(plan::for_profile(&profile)?, &self.filter)
+            .map_err(|error| anyhow::anyhow!("--filter: {error}"))?;
+        if cases.is_empty() {
+            anyhow::bail!(
+                "no case fits {}; `cardlab cases list` lists them",
+                self.filter.join(" ")
+            );
+        }
+        let subject = subject::issue(&profile, self.seed, self.subject, self.vpcd.as_deref())?;
+        let detail = match self.verbose {
+            0 => Detail::Failures,
+            1 => Detail::Cases,
+            _ => Detail::Exchanges,
+        };
+        let mut reporters: Vec<Box<dyn Reporter>> = vec![Box::new(Console::new(detail))];
+        reporters.extend(self.report.iter().map(Wanted::reporter));
+        // Each case has a card of its own, which nothing can spoil for the next one.
+        let options = Options {
+            seed: self.seed,
+            budget: Safety::Irreversible,
+        };
+        let mut broken = None;
+        let mut tell = |event: &Event<'_>| {
+            for reporter in &mut reporters {
+                if let Err(error) = reporter.tell(event) {
+                    broken.get_or_insert(error);
+                }
+            }
+        };
+        let (_, exit) = runner::run(&cases, &*subject, &profile, options, &known, &mut tell);
+        if let Some(error) = broken {
+            let names: Vec<_> = self
+                .report
+                .iter()
+                .map(|wanted| wanted.path.display().to_string())
+                .collect();
+            return Err(anyhow::Error::new(error)
+                .context(crate::Stop(Exit::ToolError))
+                .context(format!("cannot write the report ({})", names.join(", "))));
+        }
+        Ok(ExitCode::from(exit as u8))
+    }
+}
