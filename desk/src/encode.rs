@@ -280,3 +280,211 @@ fn too_long(text: &str, len: usize, most: usize) -> EncodeError {
     }
     EncodeError::Length { len, exact: most }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        Decoded, EncodeError, an, b, cn, decode_an, decode_b, decode_cn, hexadecimal, split,
+    };
+    use proptest::prelude::{any, prop, proptest};
+
+    fn text(text: &str) -> Decoded {
+        Decoded::Text(text.to_owned())
+    }
+
+    #[test]
+    fn rare_characters_and_both_dots_have_their_codes() {
+        for (character, code) in [
+            ("㼆", "82328D37"),
+            ("𬭎", "9933A932"),
+            ("䶮", "FE9F"),
+            ("·", "A1A4"),
+            ("•", "8136A631"),
+            ("周", "D6DC"),
+            ("a", "61"),
+        ] {
+            let bytes = an(character, code.len() / 2).unwrap();
+            assert_eq!(hexadecimal(&bytes), code, "{character}");
+            assert_eq!(decode_an(&bytes), text(character));
+        }
+    }
+
+    #[test]
+    fn names_of_characters_of_one_two_and_four_bytes_come_back() {
+        for name in [
+            "李示范",
+            "王䶮𬭎",
+            "㼆㼆",
+            "阿卜杜热合曼·托合提",
+            "买买提•吐尔逊",
+            "John Smith",
+            "Ａ李",
+        ] {
+            for len in [30, 50] {
+                let bytes = an(name, len).unwrap();
+                assert_eq!(bytes.len(), len);
+                assert_eq!(decode_an(&bytes), text(name));
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_fits_exactly_or_is_refused_at_the_character_that_is_cut() {
+        let full = "周".repeat(15);
+        assert_eq!(an(&full, 30).unwrap(), "周".repeat(15).bytes_gb());
+        for (name, at, character, from, to) in [
+            (format!("{full}a"), 16, 'a', 31, 31),
+            (format!("a{full}"), 16, '周', 30, 31),
+            (format!("{}𬭎", "周".repeat(14)), 15, '𬭎', 29, 32),
+            (format!("a{}𬭎𬭎", "周".repeat(13)), 15, '𬭎', 28, 31),
+        ] {
+            let len = name.as_str().bytes_gb().len();
+            let error = EncodeError::TooLong {
+                len,
+                most: 30,
+                at,
+                character,
+                from,
+                to,
+            };
+            assert_eq!(an(&name, 30), Err(error), "{name}");
+        }
+    }
+
+    trait InGb18030 {
+        fn bytes_gb(&self) -> Vec<u8>;
+    }
+
+    impl<T: AsRef<str>> InGb18030 for T {
+        fn bytes_gb(&self) -> Vec<u8> {
+            encoding_rs::GB18030.encode(self.as_ref()).0.into_owned()
+        }
+    }
+
+    #[test]
+    fn a_long_name_is_split_between_characters() {
+        for (name, head, rest) in [
+            ("李", "李", ""),
+            (&"周".repeat(16), &"周".repeat(15), "周"),
+            (
+                &format!("a{}", "周".repeat(15)),
+                &format!("a{}", "周".repeat(14)),
+                "周",
+            ),
+            (&format!("{}𬭎", "周".repeat(14)), &"周".repeat(14), "𬭎"),
+        ] {
+            assert_eq!(split(name, 30), Ok((head, rest)));
+        }
+        assert!(split("a\0b", 30).is_err());
+    }
+
+    #[test]
+    fn any_filling_of_a_name_is_left_away() {
+        let name = "李示范".bytes_gb();
+        for filling in [0x00, 0x20, 0xFF] {
+            let mut bytes = name.clone();
+            bytes.resize(30, filling);
+            assert_eq!(decode_an(&bytes), text("李示范"));
+            assert_eq!(decode_an(&[filling; 30]), Decoded::Blank);
+        }
+    }
+
+    #[test]
+    fn half_a_character_reads_as_malformed() {
+        let cut = &"王𬭎".bytes_gb()[..5];
+        assert_eq!(decode_an(cut), Decoded::Malformed(hexadecimal(cut)));
+        assert!(matches!(decode_an(&[0xD6]), Decoded::Malformed(_)));
+    }
+
+    #[test]
+    fn digits_are_packed_and_filled_with_f() {
+        for (digits, len, bytes) in [
+            ("20240601", 4, "20240601"),
+            ("123", 2, "123F"),
+            ("", 3, "FFFFFF"),
+            ("9156000002430200430100D5", 12, "9156000002430200430100D5"),
+            ("7", 4, "7FFFFFFF"),
+        ] {
+            assert_eq!(hexadecimal(&cn(digits, len).unwrap()), bytes);
+        }
+        assert!(matches!(
+            cn("123456789", 4),
+            Err(EncodeError::TooLong {
+                len: 5,
+                at: 9,
+                from: 5,
+                to: 5,
+                ..
+            })
+        ));
+        for (bad, at) in [("12F", 3), ("1 2", 2), ("一", 1), ("1a", 2)] {
+            assert!(matches!(cn(bad, 4), Err(EncodeError::Character { at: a, .. }) if a == at));
+        }
+    }
+
+    #[test]
+    fn a_value_filled_with_e_has_the_meaning_of_the_second_generation() {
+        assert_eq!(decode_an(b"24\xEE"), Decoded::Reused("24".to_owned()));
+        assert_eq!(decode_an(b"CHN\xEE"), Decoded::Reused("CHN".to_owned()));
+        assert_eq!(
+            decode_cn(&[0x41, 0x16, 0x02, 0xEE]),
+            Decoded::Reused("411602".to_owned())
+        );
+        assert_eq!(decode_cn(&[0x41, 0x16, 0x02, 0xFF]), text("411602"));
+        assert_eq!(decode_an(&[0xEE; 3]), Decoded::Reused(String::new()));
+    }
+
+    #[test]
+    fn binary_has_exactly_the_length_of_its_place() {
+        assert_eq!(b("00 01 0a", 3), Ok(vec![0x00, 0x01, 0x0A]));
+        assert_eq!(b("0001", 3), Err(EncodeError::Length { len: 2, exact: 3 }));
+        assert!(matches!(
+            b("000", 2),
+            Err(EncodeError::Character { at: 3, .. })
+        ));
+        assert_eq!(decode_b(&[0x00, 0x01]), text("0001"));
+        assert_eq!(decode_b(&[0xFF, 0xFF]), Decoded::Blank);
+    }
+
+    #[test]
+    fn every_character_comes_back_or_is_refused() {
+        for character in '\0'..=char::MAX {
+            let mut buffer = [0; 4];
+            let encoded = an(character.encode_utf8(&mut buffer), 4);
+            match encoded {
+                Ok(bytes) if character.is_control() || character == ' ' => {
+                    assert!(decode_an(&bytes) != text(&character.to_string()));
+                }
+                // Some private codes were given to characters that came later.
+                Ok(_) if ('\u{E000}'..='\u{F8FF}').contains(&character) => {}
+                Ok(bytes) => {
+                    assert_eq!(
+                        decode_an(&bytes),
+                        text(&character.to_string()),
+                        "{character:?}"
+                    );
+                }
+                Err(_) => assert!(
+                    character == '\0' || character == '\u{E5E5}',
+                    "{character:?}"
+                ),
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_decode_without_harm(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
+            for decoded in [decode_an(&bytes), decode_cn(&bytes), decode_b(&bytes)] {
+                assert!(decoded.text().len() <= 4 * bytes.len());
+            }
+        }
+
+        #[test]
+        fn any_text_is_written_whole_or_refused(name: String, len in 1usize..40) {
+            if let Ok(bytes) = an(&name, len) {
+                assert!(bytes.len() == len && bytes.starts_with(&name.bytes_gb()));
+            }
+        }
+    }
+}

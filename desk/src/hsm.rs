@@ -160,6 +160,27 @@ struct CardKey {
 }
 
 impl CardKeys {
+    /// A card with these keys, each in one version.
+    #[cfg(test)]
+    pub(crate) fn of<const N: usize>(
+        algorithm: Algorithm,
+        keys: [(&str, Purpose, u8, Key); N],
+    ) -> CardKeys {
+        let keys = keys.map(|(name, purpose, kid, key)| {
+            let versions = vec![key];
+            let key = CardKey {
+                purpose,
+                kid,
+                versions,
+            };
+            (name.to_owned(), key)
+        });
+        CardKeys {
+            keys: HashMap::from(keys),
+            algorithm,
+        }
+    }
+
     /// The key of this name and version, from 1.
     #[must_use]
     pub fn key(&self, name: &str, version: u8) -> Option<&Key> {

@@ -272,3 +272,117 @@ fn send(icc: &mut dyn Icc, header: [u8; 4], data: &[u8]) -> Result<Sw, PsamError
     let command = Command::new(class, ins, p1, p2).with_data(data);
     Ok(exchange(icc, &command)?.sw)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Psam, pin_bytes};
+    use crate::hsm::CardKeys;
+    use crate::profile::{Algorithm, Purpose};
+    use cardlab::crypto::Key;
+
+    const CHALLENGE: [u8; 8] = [0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88];
+    const RAW: [u8; 8] = [1, 2, 3, 4, 5, 6, 7, 8];
+
+    /// A card with one key for everything, as in the table of vectors.
+    fn psam(algorithm: Algorithm, key: &str) -> Psam {
+        let key = Key::new(algorithm, &hex::decode(key).unwrap()).unwrap();
+        let stk = key.left_half();
+        let keys = [
+            (
+                "RK1DF01",
+                Purpose::ExternalAuthentication,
+                0x88,
+                key.clone(),
+            ),
+            ("IRK", Purpose::InternalAuthentication, 0x00, key),
+            ("STKSSSE", Purpose::Maintenance, 0x02, stk),
+        ];
+        Psam::new(CardKeys::of(algorithm, keys), 0)
+    }
+
+    #[test]
+    fn what_it_computes_is_in_the_table_of_vectors() {
+        let columns = [
+            (
+                Algorithm::Des,
+                "6F870DE0E261C80A2FEE7F84C29B74F7",
+                "C6942BB9F143F925",
+                ["2249AA34", "42D8BEE0", "EAF05479"],
+                "46F2BD0522349F2B1EDE6FE3",
+            ),
+            (
+                Algorithm::Sm4,
+                "AF1B417505A40D72700AD28A4D82A18E",
+                "FB9EAA79A26A910B",
+                ["1BC9B7FF", "4FCFEDB8", "B8208633"],
+                "35D95514CDFC8EF9983A6D93CD97AC3A0BDD65EB",
+            ),
+        ];
+        for (algorithm, key, code, macs, pin) in columns {
+            let psam = psam(algorithm, key);
+            let data = psam.external_data("RK1DF01", None, &CHALLENGE, &RAW);
+            assert_eq!(
+                hex::encode_upper(data.unwrap()),
+                format!("{code}0102030405060708")
+            );
+            let headers = [
+                [0x84, 0x16, 0x00, 0x00],
+                [0x84, 0x1E, 0x00, 0x01],
+                [0x84, 0x24, 0x00, 0x00],
+            ];
+            for (header, mac) in headers.into_iter().zip(macs) {
+                let data = psam.sealed("STKSSSE", &CHALLENGE, header, &[]).unwrap();
+                assert_eq!(hex::encode_upper(data), mac);
+            }
+            let block = psam.pin_block("STKSSSE", &CHALLENGE, "123456").unwrap();
+            let header = [0x84, 0x24, 0x00, 0x01];
+            let data = psam.sealed("STKSSSE", &CHALLENGE, header, &block).unwrap();
+            assert_eq!(hex::encode_upper(data), pin);
+        }
+    }
+
+    #[test]
+    fn a_version_is_sent_where_one_is_asked_for() {
+        let psam = psam(Algorithm::Des, "6F870DE0E261C80A2FEE7F84C29B74F7");
+        let without = psam
+            .external_data("RK1DF01", None, &CHALLENGE, &RAW)
+            .unwrap();
+        let with = psam
+            .external_data("RK1DF01", Some(1), &CHALLENGE, &RAW)
+            .unwrap();
+        assert_eq!((without.len(), with.len(), with[16]), (16, 17, 1));
+        assert_eq!(with[..16], without);
+        assert!(
+            psam.external_data("RK1DF01", Some(2), &CHALLENGE, &RAW)
+                .is_none()
+        );
+        assert!(
+            psam.external_data("RK1DF02", None, &CHALLENGE, &RAW)
+                .is_none()
+        );
+    }
+
+    #[test]
+    fn a_pin_has_4_to_16_digits_or_none() {
+        assert_eq!(pin_bytes("123456"), Some(vec![0x12, 0x34, 0x56]));
+        assert_eq!(pin_bytes("12345"), Some(vec![0x12, 0x34, 0x5F]));
+        assert_eq!(pin_bytes(""), Some(Vec::new()));
+        for len in 0..20 {
+            let pin = "7".repeat(len);
+            assert_eq!(
+                pin_bytes(&pin).is_some(),
+                len == 0 || (4..=16).contains(&len)
+            );
+        }
+        for bad in ["12A4", "１２３４", "12 34"] {
+            assert_eq!(pin_bytes(bad), None);
+        }
+    }
+
+    #[test]
+    fn the_terminal_never_draws_the_same_twice() {
+        let mut psam = psam(Algorithm::Sm4, "AF1B417505A40D72700AD28A4D82A18E");
+        let drawn: std::collections::HashSet<_> = (0..1000).map(|_| psam.draw()).collect();
+        assert_eq!(drawn.len(), 1000);
+    }
+}

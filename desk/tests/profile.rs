@@ -409,6 +409,21 @@ fn each_spoiled_member_is_named() {
             ProblemKind::Value,
         ),
         (
+            r#""atr": "3BED0000818F0000 0081544C96 8684 4116 00020026""#,
+            "$.atr",
+            ProblemKind::Value,
+        ),
+        (
+            r#""data": { "SSSEEF05|06": "20240531" }"#,
+            "$",
+            ProblemKind::Conflict,
+        ),
+        (
+            r#""data": { "SSSEEF06|0D": "19900308" }"#,
+            "$",
+            ProblemKind::Conflict,
+        ),
+        (
             r#""data": { "SSSEEF05|03": "3.00" }"#,
             "$",
             ProblemKind::Value,

@@ -788,6 +788,7 @@ impl<'n> Reading<'n, '_> {
                 });
             }
         }
+        self.agree(home, file);
         if let Some((value, _)) = continuation {
             // No continuation in this layout: the whole name must fit.
             let mut records = file.records.iter();
@@ -820,6 +821,39 @@ impl<'n> Reading<'n, '_> {
                 self.unencodable(value, item, &error);
                 None
             }
+        }
+    }
+
+    /// What two items of SSSE say of one thing.
+    fn agree(&mut self, home: Home<'_>, file: &File) {
+        if home.label != "SSSE" {
+            return;
+        }
+        let said = |tag| {
+            let mut records = file.records.iter();
+            let record = records.find(|record| record.item.tag == Some(tag))?;
+            let item = &record.item;
+            let at = self.data?.get(&format!("{}|{tag:02X}", home.address()))?;
+            Some((at, item.text.clone()?))
+        };
+        let found = match home.fid {
+            0xEF05 => said(0x05)
+                .zip(said(0x06))
+                .and_then(|((_, from), (at, until))| {
+                    (until <= from)
+                        .then(|| (at, until, format!("a date after that of issue, {from}")))
+                }),
+            0xEF06 => said(0x08)
+                .zip(said(0x0D))
+                .and_then(|((_, number), (at, birth))| {
+                    let stated = number.get(6..14).filter(|_| number.len() == 18)?.to_owned();
+                    let differs = numbers::is_date(&stated) && stated != birth;
+                    differs.then(|| (at, birth, format!("{stated}, as in the citizen number")))
+                }),
+            _ => None,
+        };
+        if let Some((at, found, allowed)) = found {
+            self.add(at, Kind::Conflict, found, allowed);
         }
     }
 
@@ -1265,7 +1299,12 @@ fn historical(atr: &[u8]) -> Result<[u8; 13], String> {
         let (td, after) = rest
             .split_first()
             .ok_or("all interface bytes that T0 and TDi announce")?;
-        checked |= td & 0x0F != 0;
+        match td & 0x0F {
+            0 => {}
+            // Class and clock information, which TCK goes with.
+            15 => checked = true,
+            protocol => return Err(format!("T=0 alone, not T={protocol}")),
+        }
         present = td >> 4;
         rest = after;
     }
