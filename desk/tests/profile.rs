@@ -508,3 +508,78 @@ fn an_unknown_name_lists_the_known_ones() {
     let report = Profile::load("henan-4.0").unwrap_err();
     assert!(report.to_string().contains("henan-2.0"), "{report}");
 }
+
+/// Every place of a value, as a JSON pointer.
+fn pointers(value: &serde_json::Value, at: &str, into: &mut Vec<String>) {
+    into.push(at.to_owned());
+    match value {
+        serde_json::Value::Array(elements) => {
+            for (index, element) in elements.iter().enumerate() {
+                pointers(element, &format!("{at}/{index}"), into);
+            }
+        }
+        serde_json::Value::Object(members) => {
+            for (name, member) in members {
+                pointers(member, &format!("{at}/{}", name.replace('/', "~1")), into);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn a_profile_spoiled_anywhere_is_refused_with_a_place_or_taken_and_never_a_panic() {
+    let spoilers = [
+        serde_json::json!(null),
+        serde_json::json!(-7),
+        serde_json::json!(1.5),
+        serde_json::json!("\u{0}𬭎\n"),
+        serde_json::json!([[[]]]),
+        serde_json::json!({ "tag": "00", "extends": [] }),
+        serde_json::json!("FF"),
+        serde_json::json!(255),
+    ];
+    for (name, stride) in [("national-1.0", 7), ("henan-3.0", 1)] {
+        let path = format!(
+            "{}/../conformance/profiles/{name}.json",
+            env!("CARGO_MANIFEST_DIR")
+        );
+        let clean: serde_json::Value =
+            serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        let mut places = Vec::new();
+        pointers(&clean, "", &mut places);
+        for (index, place) in places.iter().enumerate().step_by(stride) {
+            let mut spoiled = clean.clone();
+            let spoiler = &spoilers[index / stride % spoilers.len()];
+            spoiled.pointer_mut(place).unwrap().clone_from(spoiler);
+            let text = serde_json::to_string_pretty(&spoiled).unwrap();
+            if let Err(report) = Profile::parse("spoiled.json", &text) {
+                assert!(!report.problems().is_empty(), "{place} {spoiler}");
+                for problem in report.problems() {
+                    assert!(problem.path.starts_with('$'), "{problem}");
+                }
+                assert!(!report.render(true).is_empty());
+            }
+        }
+    }
+}
+
+#[test]
+fn the_schema_names_every_member_and_takes_no_other() {
+    let schema = Profile::schema();
+    let defs = schema["$defs"].as_object().unwrap();
+    for name in ["profile", "pin", "directory", "key", "psam", "file", "item"] {
+        for name in [name.to_owned(), format!("{name}_part")] {
+            let object = &defs[&name];
+            assert_eq!(object["additionalProperties"], false, "{name}");
+            let members = object["properties"].as_object().unwrap();
+            assert!(
+                members
+                    .values()
+                    .all(|member| member.to_string().contains("description"))
+            );
+            let required = object["required"].as_array().unwrap();
+            assert_eq!(required.is_empty(), name.ends_with("_part"), "{name}");
+        }
+    }
+}

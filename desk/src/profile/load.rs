@@ -107,7 +107,13 @@ impl Loading {
         let root = self.source(name, fetched, directory.unwrap_or(Path::new("")), None);
         let profile = root.and_then(|root| {
             shape::PROFILE.check(&root, &mut self.problems);
-            read::profile(&root, &mut self.problems)
+            let profile = read::profile(&root, &mut self.problems);
+            if profile.is_none() && self.problems.is_empty() {
+                let allowed = "a profile as the schema has it";
+                self.problems
+                    .add(&root.place, Kind::Form, root.describe(), allowed);
+            }
+            profile
         });
         let problems = core::mem::take(&mut self.problems);
         match profile {
@@ -134,7 +140,7 @@ impl Loading {
                     bytes: 0..0,
                 });
                 if asked.is_none() {
-                    self.push(name, "", None);
+                    self.push(name, "");
                 }
                 let shipped = Profile::shipped().join(", ");
                 let found = format!("{name:?}: {error}");
@@ -146,7 +152,7 @@ impl Loading {
         let root = match Node::parse(&text, source) {
             Ok(root) => root,
             Err(broken) => {
-                self.push(name, &text, None);
+                self.push(name, &text);
                 for broken in broken {
                     let at = broken.at.min(text.len());
                     let place = Place {
@@ -160,7 +166,7 @@ impl Loading {
                 return None;
             }
         };
-        self.push(name, &text, Some(root.clone()));
+        self.push(name, &text);
         match root.get("extends") {
             Some(base) => {
                 let lower = self.extended(base, directory)?;
@@ -195,11 +201,10 @@ impl Loading {
         }
     }
 
-    fn push(&mut self, name: &str, text: &str, root: Option<Node>) {
+    fn push(&mut self, name: &str, text: &str) {
         self.sources.push(Source {
             name: name.to_owned(),
             text: text.to_owned(),
-            root,
         });
     }
 
@@ -245,7 +250,7 @@ impl Loading {
     }
 
     fn merge_lists(&mut self, base: Node, over: Node, key: &str) -> Node {
-        let named = |node: &Node| node.elements().iter().all(|e| name_of(e, key).is_some());
+        let named = |elements: &[Node]| elements.iter().all(|e| name_of(e, key).is_some());
         let (mut merged, elements) = match (base.value, over.value) {
             (Value::List(merged), Value::List(elements)) => (merged, elements),
             (_, value) => {
@@ -256,12 +261,11 @@ impl Loading {
             }
         };
         // Fields of cyclic records have no tags: such a list is replaced.
-        let as_node = |elements: &[Node]| Node {
-            value: Value::List(elements.to_vec()),
-            place: over.place.clone(),
-        };
-        if !named(&as_node(&merged)) || !named(&as_node(&elements)) {
-            return as_node(&elements);
+        if !named(&merged) || !named(&elements) {
+            return Node {
+                value: Value::List(elements),
+                place: over.place,
+            };
         }
         for element in elements {
             let name = name_of(&element, key);

@@ -98,7 +98,6 @@ impl Kind {
 pub(super) struct Source {
     pub(super) name: String,
     pub(super) text: String,
-    pub(super) root: Option<Node>,
 }
 
 /// The problems found so far.
@@ -135,10 +134,15 @@ impl Problems {
 
     /// The report, in the order of files and lines.
     pub(super) fn report(self, sources: Vec<Source>) -> Report {
+        // Parsed again: only who made a mistake pays for paths.
+        let roots = sources.iter().enumerate();
+        let roots: Vec<_> = roots
+            .map(|(index, source)| Node::parse(&source.text, index).ok())
+            .collect();
         let mut problems: Vec<_> = self
             .0
             .into_iter()
-            .filter_map(|found| Problem::new(found, &sources))
+            .filter_map(|found| Problem::new(found, &sources, &roots))
             .collect();
         problems.sort_by_key(|problem| (problem.source, problem.bytes.start));
         problems.dedup();
@@ -147,14 +151,12 @@ impl Problems {
 }
 
 impl Problem {
-    fn new(found: Found, sources: &[Source]) -> Option<Problem> {
+    fn new(found: Found, sources: &[Source], roots: &[Option<Node>]) -> Option<Problem> {
         let source = sources.get(found.place.source)?;
         let before = source.text.get(..found.place.bytes.start)?;
         let line = before.rsplit('\n').next().unwrap_or_default();
-        let path = source
-            .root
-            .as_ref()
-            .and_then(|root| root.path_of(&found.place));
+        let root = roots.get(found.place.source)?.as_ref();
+        let path = root.and_then(|root| root.path_of(&found.place));
         Some(Problem {
             kind: found.kind,
             file: source.name.clone(),
