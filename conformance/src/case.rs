@@ -122,6 +122,13 @@ pub struct Step {
     /// What else is lawful, with a note.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accept: Option<Expect>,
+    /// What must come at least once, where the case has a torn step before this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sometimes: Option<Expect>,
+    /// Cuts the power at each write of this step in turn; the case is run once for each,
+    /// and goes on after power came back.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub torn: bool,
     /// What must stand in the BER-TLV of the answer: the value of each path of tags,
     /// `6F/A5/88`, as a pattern of hex digits, `?`, `**` and `{n}`; `-` where there is
     /// no such object.

@@ -29,7 +29,9 @@ pub struct Judged<'c> {
     pub known: Option<Known>,
     /// How many expectations were evaluated.
     pub evaluated: usize,
-    /// What went over the wire.
+    /// How often the power was cut.
+    pub cuts: usize,
+    /// What went over the wire; of a case with a torn step, in its last run.
     pub trace: Vec<Exchange>,
     /// How long it took.
     pub took: Duration,
@@ -80,6 +82,8 @@ pub struct Summary {
     pub known: usize,
     /// How many did not end as expected.
     pub unexpected: usize,
+    /// How often the power was cut.
+    pub cuts: usize,
     /// How long the run took.
     pub took: Duration,
 }

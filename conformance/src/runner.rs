@@ -48,6 +48,7 @@ pub fn run(
         summary.verdicts[judged.verdict as usize] += 1;
         summary.known += usize::from(matches!(judged.known, Some(Known::Failure(_))));
         summary.unexpected += usize::from(!judged.is_expected());
+        summary.cuts += judged.cuts;
         tell(&Event::Judged(&judged));
     }
     summary.took = began.elapsed();
@@ -85,6 +86,7 @@ pub fn judge<'c>(
         reason: None,
         known: None,
         evaluated: 0,
+        cuts: 0,
         trace: Vec::new(),
         took: began.elapsed(),
     };
@@ -106,19 +108,11 @@ pub fn judge<'c>(
         });
         return judged;
     }
-    match Session::begin(subject, profile) {
-        Err(trouble) => blame(&mut judged, None, "a card that answers a reset", &trouble),
-        Ok(mut session) => {
-            for (index, step) in case.steps.iter().enumerate() {
-                take(&mut judged, &mut session, index + 1, step);
-                if judged.verdict > Verdict::PassNote {
-                    break;
-                }
-            }
-            judged.trace = session.trace;
-        }
+    match case.steps.iter().position(|step| step.torn) {
+        None => go_through(&mut judged, subject, profile),
+        Some(index) => tear(&mut judged, subject, profile, index),
     }
-    if judged.evaluated == 0 {
+    if judged.evaluated == 0 && judged.verdict != Verdict::NotApplicable {
         judged.verdict = judged.verdict.with(Verdict::Inconclusive);
         judged.reason.get_or_insert_with(|| Reason {
             step: None,
@@ -130,22 +124,145 @@ pub fn judge<'c>(
     judged
 }
 
-/// Carries one step out and judges its answer.
-fn take(judged: &mut Judged<'_>, session: &mut Session<'_>, number: usize, step: &Step) {
-    let at = Some((number, step.label.clone()));
-    let (data, sw) = match session.perform(&step.action, step.expect.as_ref()) {
-        Ok(answer) => answer,
-        Err(trouble) => {
-            let expected = step
-                .expect
-                .as_ref()
-                .map_or_else(|| "an answer".to_owned(), ToString::to_string);
-            blame(judged, at, &expected, &trouble);
+/// All steps on one card.
+fn go_through(judged: &mut Judged<'_>, subject: &dyn Subject, profile: &Profile) {
+    match Session::begin(subject, profile) {
+        Err(trouble) => blame(judged, None, "a card that answers a reset", &trouble),
+        Ok(mut session) => {
+            take_all(judged, &mut session, 0, &judged.case.steps);
+            judged.trace = session.trace;
+        }
+    }
+}
+
+/// The most writes that a torn step may make.
+const CUTS_MAX: u64 = 10_000;
+
+/// All steps on one card after another, with the power cut at the first write of the
+/// torn step, then at the second, until the step comes to its end.
+fn tear(judged: &mut Judged<'_>, subject: &dyn Subject, profile: &Profile, index: usize) {
+    let case = judged.case;
+    let (before, from) = case.steps.split_at(index);
+    let Some((torn_step, after)) = from.split_first() else {
+        return;
+    };
+    let mut seen = vec![false; after.len()];
+    let runs = (0..CUTS_MAX).flat_map(|writes| [(writes, false), (writes, true)]);
+    for (writes, torn) in runs {
+        let mut session = match Session::begin_tearable(subject, profile) {
+            Ok(session) => session,
+            Err(trouble) => return blame(judged, None, "a card that answers a reset", &trouble),
+        };
+        take_all(judged, &mut session, 0, before);
+        session.cut(writes, torn);
+        let performed = session.perform(&torn_step.action, torn_step.expect.as_ref());
+        let at = Some((index + 1, torn_step.label.clone()));
+        let ended = match performed {
+            Ok((data, sw)) => {
+                // The step made no such write: nothing later is to be cut.
+                session.cut(u64::MAX, false);
+                judge_answer(
+                    judged,
+                    &session,
+                    at.clone(),
+                    torn_step,
+                    &Response { data: &data, sw },
+                );
+                true
+            }
+            Err(Trouble::Lost(_)) => false,
+            Err(trouble) => return blame(judged, at, "an answer", &trouble),
+        };
+        if !ended {
+            judged.cuts += 1;
+        }
+        if let Err(trouble) = session.cycle() {
+            return blame(judged, at, "a card that comes back", &trouble);
+        }
+        let answers = take_all(judged, &mut session, index + 1, after);
+        for ((seen, step), (data, sw)) in seen.iter_mut().zip(after).zip(answers) {
+            let answer = Response { data: &data, sw };
+            *seen |= step.sometimes.as_ref().is_some_and(|e| e.matches(&answer));
+        }
+        judged.trace = session.trace;
+        if judged.verdict > Verdict::PassNote {
+            if let Some(reason) = &mut judged.reason {
+                let how = if torn { "half way in" } else { "before" };
+                reason.got += &format!(", power cut {how} write {}", writes + 1);
+            }
             return;
         }
-    };
-    let answer = Response { data: &data, sw };
-    let got = words(&answer);
+        if ended {
+            return judge_sometimes(judged, index + 1, after, &seen);
+        }
+    }
+    blame(
+        judged,
+        None,
+        "a step that ends",
+        &Trouble::Case(format!("more than {CUTS_MAX} writes")),
+    );
+}
+
+/// What was to come at least once came at least once.
+fn judge_sometimes(judged: &mut Judged<'_>, first: usize, steps: &[Step], seen: &[bool]) {
+    for (index, (step, seen)) in steps.iter().zip(seen).enumerate() {
+        let Some(sometimes) = &step.sometimes else {
+            continue;
+        };
+        judged.evaluated += 1;
+        if !seen {
+            judged.verdict = judged.verdict.with(Verdict::Fail);
+            judged.reason = Some(Reason {
+                step: Some((first + index + 1, step.label.clone())),
+                expected: format!("{sometimes} at least once"),
+                got: format!("never in {} cuts", judged.cuts),
+            });
+        }
+    }
+}
+
+/// Carries steps out until the case cannot pass any more; their answers.
+fn take_all(
+    judged: &mut Judged<'_>,
+    session: &mut Session<'_>,
+    done: usize,
+    steps: &[Step],
+) -> Vec<(Vec<u8>, Sw)> {
+    let mut answers = Vec::new();
+    for (number, step) in (done + 1..).zip(steps) {
+        if judged.verdict > Verdict::PassNote {
+            break;
+        }
+        let at = Some((number, step.label.clone()));
+        match session.perform(&step.action, step.expect.as_ref()) {
+            Ok((data, sw)) => {
+                let answer = Response { data: &data, sw };
+                judge_answer(judged, session, at, step, &answer);
+                if let Some(name) = &step.save {
+                    session.keep(name, &data);
+                }
+                answers.push((data, sw));
+            }
+            Err(trouble) => {
+                let expected = step.expect.as_ref().map(ToString::to_string);
+                let expected = expected.unwrap_or_else(|| "an answer".to_owned());
+                blame(judged, at, &expected, &trouble);
+            }
+        }
+    }
+    answers
+}
+
+/// Holds an answer against what its step expects.
+fn judge_answer(
+    judged: &mut Judged<'_>,
+    session: &Session<'_>,
+    at: Option<(usize, String)>,
+    step: &Step,
+    answer: &Response<'_>,
+) {
+    let got = words(answer);
     let mut worsen = |verdict: Verdict, expected: String| {
         judged.verdict = judged.verdict.with(verdict);
         judged.reason = Some(Reason {
@@ -157,11 +274,11 @@ fn take(judged: &mut Judged<'_>, session: &mut Session<'_>, number: usize, step:
     let mut evaluated = 0;
     if let Some(expect) = &step.expect {
         evaluated += 1;
-        if !expect.matches(&answer) {
+        if !expect.matches(answer) {
             let accepted = step
                 .accept
                 .as_ref()
-                .is_some_and(|accept| accept.matches(&answer));
+                .is_some_and(|accept| accept.matches(answer));
             let verdict = if accepted {
                 Verdict::PassNote
             } else {
@@ -175,7 +292,7 @@ fn take(judged: &mut Judged<'_>, session: &mut Session<'_>, number: usize, step:
         evaluated += 1;
         match session.kept(name) {
             None => worsen(Verdict::ToolError, format!("data kept as {name:?}")),
-            Some(kept) if (kept == data) != same => {
+            Some(kept) if (kept == answer.data) != same => {
                 let how = if same { "the data" } else { "other data than" };
                 worsen(
                     Verdict::Fail,
@@ -187,14 +304,11 @@ fn take(judged: &mut Judged<'_>, session: &mut Session<'_>, number: usize, step:
     }
     for (path, value) in &step.objects {
         evaluated += 1;
-        if !value.matches(path.find(&data)) {
+        if !value.matches(path.find(answer.data)) {
             worsen(Verdict::Fail, format!("{path} = {value}"));
         }
     }
     judged.evaluated += evaluated;
-    if let Some(name) = &step.save {
-        session.keep(name, &data);
-    }
 }
 
 fn blame(
@@ -205,6 +319,15 @@ fn blame(
 ) {
     let (verdict, got) = match trouble {
         Trouble::Lost(lost) => (Verdict::Inconclusive, lost.to_string()),
+        Trouble::Unavailable(what) => {
+            judged.verdict = judged.verdict.with(Verdict::NotApplicable);
+            judged.reason = Some(Reason {
+                step,
+                expected: (*what).to_owned(),
+                got: "a subject that has none".to_owned(),
+            });
+            return;
+        }
         Trouble::Case(text) => (Verdict::ToolError, text.clone()),
     };
     judged.verdict = judged.verdict.with(verdict);

@@ -9,7 +9,7 @@
 
 use crate::case::{Action, Authenticate, PowerStep, Secured};
 use crate::expect::Expect;
-use crate::subject::Subject;
+use crate::subject::{Subject, Tearable};
 use cardlab::apdu::{Command, Response, Sw};
 use cardlab::crypto::{Key, derive};
 use cardlab::icc::{Icc, Lost};
@@ -30,6 +30,8 @@ pub struct Exchange {
 pub enum Trouble {
     /// The card or the link was lost: the case cannot be decided.
     Lost(Lost),
+    /// The subject has no such thing: the case has no object on it.
+    Unavailable(&'static str),
     /// The case asks for something that there is not: the suite is at fault.
     Case(String),
 }
@@ -40,9 +42,24 @@ impl From<Lost> for Trouble {
     }
 }
 
+/// The card of a conversation.
+enum Held<'s> {
+    Card(Box<dyn Icc + 's>),
+    Tearable(Box<dyn Tearable + 's>),
+}
+
+impl Held<'_> {
+    fn icc(&mut self) -> &mut dyn Icc {
+        match self {
+            Held::Card(icc) => icc,
+            Held::Tearable(icc) => icc,
+        }
+    }
+}
+
 /// The conversation.
 pub struct Session<'s> {
-    icc: Box<dyn Icc + 's>,
+    card: Held<'s>,
     subject: &'s dyn Subject,
     profile: &'s Profile,
     /// Data kept by name, and the profile's values.
@@ -64,10 +81,32 @@ impl<'s> Session<'s> {
     /// # Errors
     /// [`Trouble`] where there is no card or no ATR.
     pub fn begin(subject: &'s dyn Subject, profile: &'s Profile) -> Result<Session<'s>, Trouble> {
-        let mut icc = subject
+        let icc = subject
             .fresh()
             .map_err(|text| Trouble::Lost(Lost::Link(text)))?;
-        let atr = icc.power_on()?;
+        Session::over(Held::Card(icc), subject, profile)
+    }
+
+    /// Powers a fresh card on whose power can be cut.
+    ///
+    /// # Errors
+    /// [`Trouble::Unavailable`] where the subject has none, else as
+    /// [`begin`](Session::begin).
+    pub fn begin_tearable(
+        subject: &'s dyn Subject,
+        profile: &'s Profile,
+    ) -> Result<Session<'s>, Trouble> {
+        let unavailable = Trouble::Unavailable("a card whose power can be cut at a write");
+        let icc = subject.tearable().ok_or(unavailable)?;
+        Session::over(Held::Tearable(icc), subject, profile)
+    }
+
+    fn over(
+        mut card: Held<'s>,
+        subject: &'s dyn Subject,
+        profile: &'s Profile,
+    ) -> Result<Session<'s>, Trouble> {
+        let atr = card.icc().power_on()?;
         let mut kept = BTreeMap::new();
         kept.insert("atr".to_owned(), atr);
         kept.insert("profile_atr".to_owned(), profile.atr.clone());
@@ -80,13 +119,29 @@ impl<'s> Session<'s> {
         }
         let pin = profile.pin.initial.clone().unwrap_or_default();
         Ok(Session {
-            icc,
+            card,
             subject,
             profile,
             kept,
             pin,
             trace: Vec::new(),
         })
+    }
+
+    /// Cuts the power of a card that allows it after so many writes.
+    pub fn cut(&mut self, after_writes: u64, torn: bool) {
+        if let Held::Tearable(icc) = &mut self.card {
+            icc.cut(after_writes, torn);
+        }
+    }
+
+    /// Takes the power away and gives it back; the ATR.
+    ///
+    /// # Errors
+    /// [`Trouble::Lost`].
+    pub fn cycle(&mut self) -> Result<Vec<u8>, Trouble> {
+        self.card.icc().power_off();
+        Ok(self.card.icc().power_on()?)
     }
 
     /// The data kept under this name.
@@ -133,11 +188,8 @@ impl<'s> Session<'s> {
             Action::Secured(secured) => self.secured(secured, expect),
             Action::Power(power) => {
                 let atr = match power {
-                    PowerStep::Cycle => {
-                        self.icc.power_off();
-                        self.icc.power_on()?
-                    }
-                    PowerStep::Reset => self.icc.reset()?,
+                    PowerStep::Cycle => self.cycle()?,
+                    PowerStep::Reset => self.card.icc().reset()?,
                 };
                 Ok((atr, Sw::OK))
             }
@@ -216,7 +268,7 @@ impl<'s> Session<'s> {
 
     fn transmit(&mut self, command: &[u8]) -> Result<(Vec<u8>, Sw), Trouble> {
         let mut response = Vec::new();
-        let sent = self.icc.transmit(command, &mut response);
+        let sent = self.card.icc().transmit(command, &mut response);
         self.trace.push(Exchange {
             command: command.to_vec(),
             response: response.clone(),

@@ -14,6 +14,19 @@ pub trait Subject: Sync {
     /// A sentence where there is no card.
     fn fresh(&self) -> Result<Box<dyn Icc + '_>, String>;
 
+    /// The same card, its power under control; `None` where power cannot be cut at a
+    /// write, as with every real card.
+    fn tearable(&self) -> Option<Box<dyn Tearable + '_>> {
+        None
+    }
+
     /// The card's key with this name and version, as the security module derives it.
     fn key(&self, name: &str, version: u8) -> Option<Key>;
+}
+
+/// A card whose power can be cut at a write of its memory.
+pub trait Tearable: Icc {
+    /// Cuts the power when so many writes more were made, counted from now; `torn`
+    /// leaves the next one half done. The next power-on gives it back.
+    fn cut(&mut self, after_writes: u64, torn: bool);
 }

@@ -5,9 +5,13 @@
 //! | `ssse-record` … | SSSE_RECORD, DF0x_RECORD | each file and record as the profile says |
 //! | `ssse-safety` … | SSSE_SAFETY, DF0x_SAFETY | file × operation × security state       |
 //! | `key-ver1` …    | KEY_VER1 to KEY_VER3     | each key by each version                |
+//! | `pin-counter`, `key-counter` | -           | to the lock and back, and torn          |
+//! | `fci`           | -                        | each directory's FCI                    |
 //!
 //! The items are mapped by their published names; the clauses' text is not public.
 
+mod counter;
+mod fci;
 mod keys;
 mod record;
 mod safety;
@@ -37,6 +41,8 @@ pub fn cases(profile: &Profile) -> Vec<Case> {
         }
     }
     cases.extend(keys::cases(profile));
+    cases.extend(counter::cases(profile));
+    cases.extend(fci::cases(profile));
     cases
 }
 
@@ -80,6 +86,8 @@ fn step(label: &str, action: Action, expect: &str) -> Step {
         // Generated patterns are patterns; a test reads every one of them.
         expect: Expect::parse(expect).ok(),
         accept: None,
+        sometimes: None,
+        torn: false,
         objects: BTreeMap::new(),
         save: None,
         same_as: None,
