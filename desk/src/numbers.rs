@@ -1,5 +1,4 @@
-//! The numbers on a card that carry their own check: card number, citizen
-//! number, region code, date.
+//! Numbers that carry their own check: of card and citizen, region, date.
 //!
 //! Real cards with wrong ones are about; what reads a card should show them, and
 //! only what makes a card refuse them.

@@ -1,4 +1,4 @@
-//! The terminal's security module: what it computes, and the flows done with it.
+//! The terminal's security module: its sums, and the flows done with them.
 //!
 //! | flow                   | commands                                         |
 //! |------------------------|--------------------------------------------------|

@@ -1,4 +1,4 @@
-//! Issuing: every shipped profile onto a card of ours, and what a terminal then finds.
+//! Issuing: every shipped profile onto a card, and what a terminal then finds.
 
 use cardlab::apdu::{Class, Command, Sw};
 use cardlab::icc::{Icc, Lost};

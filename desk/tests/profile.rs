@@ -1,4 +1,4 @@
-//! Profiles: the shipped ones are clean, and a spoiled one tells all of its faults.
+//! Profiles: the shipped ones are clean, a spoiled one tells all its faults.
 
 use cardlab_desk::encode::Decoded;
 use cardlab_desk::profile::{
@@ -501,6 +501,38 @@ fn a_profile_that_extends_itself_is_refused() {
             .any(|p| p.allowed.contains("without a circle")),
         "{report}"
     );
+}
+
+#[test]
+fn a_profile_extends_another_by_a_path_from_where_it_lies() {
+    let directory = std::env::temp_dir().join(format!("cardlab-desk-{}", std::process::id()));
+    std::fs::create_dir_all(directory.join("base")).unwrap();
+    let write = |name: &str, text: &str| std::fs::write(directory.join(name), text).unwrap();
+    write(
+        "base/one.json",
+        r#"{ "extends": "henan-2.0", "id": "one", "pin": { "tries": 4 } }"#,
+    );
+    write(
+        "two.json",
+        r#"{ "extends": "base/one.json", "id": "two", "directories": [
+            { "fid": "DF05", "remove": true }, { "fid": "DF06", "remove": true } ] }"#,
+    );
+    write(
+        "three.json",
+        r#"{ "extends": "two.json", "id": "three", "pin": { "tries": 40 } }"#,
+    );
+    let load = |name: &str| Profile::load(directory.join(name).to_str().unwrap());
+    let two = load("two.json").unwrap();
+    let three = load("three.json").unwrap_err();
+    std::fs::remove_dir_all(&directory).unwrap();
+    assert_eq!((two.id.as_str(), two.pin.tries), ("two", 4));
+    assert_eq!(two.pin.initial.as_deref(), Some("123456"));
+    assert!(two.directory(0xDF05).is_none() && two.directory(0xDF07).is_some());
+    let [problem] = three.problems() else {
+        panic!("{three}");
+    };
+    assert!(problem.file.ends_with("three.json"));
+    assert_eq!(problem.path, "$.pin.tries");
 }
 
 #[test]

@@ -1,5 +1,6 @@
-//! All that is wrong with a profile, each with its place, what is there, and
-//! what may be.
+//! All that is wrong with a profile, each fault with its place.
+//!
+//! A fault says what is there and what may be, in English; its kind also in Chinese.
 
 use super::json::{Node, Place};
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};

@@ -1,4 +1,4 @@
-//! An access rule: free, never, the PIN, a key, and what AND and OR make of them.
+//! An access rule: free, never, the PIN, a key, joined by AND and OR.
 //!
 //! | text                | postfix, as CREATE FILE has it |
 //! |---------------------|--------------------------------|

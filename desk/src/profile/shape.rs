@@ -1,4 +1,4 @@
-//! The form of a profile: which members there are, of what kind, and which must be.
+//! The form of a profile: which members there are, and of what kind.
 //!
 //! Said once, as a table; the check of a file and the JSON Schema that is
 //! published are both read off it.
