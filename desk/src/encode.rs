@@ -20,7 +20,8 @@ use thiserror::Error;
 pub enum EncodeError {
     /// It is longer than its place.
     #[error(
-        "{len} bytes where {most} have room: character {at}, {character:?}, takes bytes {from} to {to}"
+        "{len} bytes where {most} have room: character {at}, {character:?}, \
+         takes bytes {from} to {to}"
     )]
     TooLong {
         /// The bytes that it takes.

@@ -103,7 +103,10 @@ impl fmt::Debug for Step {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum IssueError {
     /// The card refused a command.
-    #[error("{name} for {path} was answered {sw}: {words} ({shown})", words = .sw.words().unwrap_or("unknown"))]
+    #[error(
+        "{name} for {path} was answered {sw}: {words} ({shown})",
+        words = .sw.words().unwrap_or("unknown")
+    )]
     Refused {
         /// The command's name.
         name: &'static str,

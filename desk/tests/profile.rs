@@ -379,12 +379,14 @@ fn each_spoiled_member_is_named() {
             ProblemKind::Value,
         ),
         (
-            r#""directories": [{ "fid": "DF01", "files": [{ "fid": "EF05", "read": "RK1DF02" }] }]"#,
+            r#""directories": [{ "fid": "DF01", "files": [
+                { "fid": "EF05", "read": "RK1DF02" }] }]"#,
             "$.directories[0].files[0].read",
             ProblemKind::Reference,
         ),
         (
-            r#""directories": [{ "fid": "DF01", "files": [{ "fid": "EF05", "update": "pin &" }] }]"#,
+            r#""directories": [{ "fid": "DF01", "files": [
+                { "fid": "EF05", "update": "pin &" }] }]"#,
             "$.directories[0].files[0].update",
             ProblemKind::Reference,
         ),

@@ -83,8 +83,8 @@ pub(super) static PROFILE: Shape = Shape::Object(&Object {
         may(
             "extends",
             &NOTE,
-            "The shipped profile, or the path beside this file, that this one is laid over. Objects \
-             merge by name, directories and files by fid, keys by name, items by tag; any other \
+            "The shipped profile, or the path beside this file, that this one is laid over. \
+             Objects merge by name, directories and files by fid, keys by name, items by tag; any other \
              list is replaced, and null takes a member away.",
         ),
         must("zh", &WORDS, "Its name in Chinese."),
@@ -128,8 +128,8 @@ pub(super) static PROFILE: Shape = Shape::Object(&Object {
         may(
             "data",
             &Shape::Map(&DATA),
-            "What the card is issued with, by address: SSSEEF06|09 an item, DF01EF15|40:2 its second \
-             occurrence, DF01EF15|40:2|57 an item in that, DF02EF07 the rows of a cyclic file \
+            "What the card is issued with, by address: SSSEEF06|09 an item, DF01EF15|40:2 its \
+             second occurrence, DF01EF15|40:2|57 an item in that, DF02EF07 the rows of a cyclic file \
              (oldest first) or the bytes of a transparent one.",
         ),
     ],
@@ -202,7 +202,7 @@ static DIRECTORY: Shape = Shape::Object(&Object {
         may(
             "create",
             &NOTE,
-            "Who may create files and write keys in it once it is active; left out: its master key.",
+            "Who may create files and write keys in it once active; left out: its master key.",
         ),
         may(
             "block",
