@@ -84,8 +84,8 @@ pub(super) static PROFILE: Shape = Shape::Object(&Object {
             "extends",
             &NOTE,
             "The shipped profile, or the path beside this file, that this one is laid over. \
-             Objects merge by name, directories and files by fid, keys by name, items by tag; any other \
-             list is replaced, and null takes a member away.",
+             Objects merge by name, directories and files by fid, keys by name, items by tag; \
+             any other list is replaced, and null takes a member away.",
         ),
         must("zh", &WORDS, "Its name in Chinese."),
         must("en", &WORDS, "Its name in English."),
@@ -129,8 +129,8 @@ pub(super) static PROFILE: Shape = Shape::Object(&Object {
             "data",
             &Shape::Map(&DATA),
             "What the card is issued with, by address: SSSEEF06|09 an item, DF01EF15|40:2 its \
-             second occurrence, DF01EF15|40:2|57 an item in that, DF02EF07 the rows of a cyclic file \
-             (oldest first) or the bytes of a transparent one.",
+             second occurrence, DF01EF15|40:2|57 an item in that, DF02EF07 the rows of a \
+             cyclic file (oldest first) or the bytes of a transparent one.",
         ),
     ],
 });
