@@ -166,7 +166,8 @@ impl Card {
     }
 
     /// Cuts the power at a write to come, of a command or of the recovery at the next
-    /// [`power_on`](Icc::power_on), which gives the power back.
+    /// [`power_on`](Icc::power_on), which gives the power back; once the card has
+    /// started, no cut is armed.
     pub fn cut(&mut self, cut: Cut) {
         let medium = self.memory.medium_mut();
         medium.restore();
@@ -224,7 +225,9 @@ impl Icc for Card {
         self.registry = registry.map_err(|_| Lost::Mute)?;
         let state = self.system.life_cycle.peek(&self.memory);
         self.life_cycle = CardLifeCycle::from_byte(state).ok_or(Lost::Mute)?;
-        self.start()
+        let atr = self.start()?;
+        self.memory.medium_mut().disarm();
+        Ok(atr)
     }
 
     fn reset(&mut self) -> Result<Vec<u8>, Lost> {

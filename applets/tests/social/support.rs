@@ -39,6 +39,8 @@ pub(crate) const WHOLE_NAMES: u8 = 0x04;
 pub(crate) struct Bench {
     pub(crate) card: Card,
     pub(crate) algorithm: Algorithm,
+    /// The commands so far, each with what it was answered.
+    pub(crate) sent: Vec<(Vec<u8>, Sw)>,
 }
 
 pub(crate) fn bytes(text: &str) -> Vec<u8> {
@@ -54,12 +56,20 @@ pub(crate) fn key_bytes(directory: u16, purpose: u8, kid: u8, version: u8) -> [u
 }
 
 impl Bench {
-    pub(crate) fn new(algorithm: Algorithm, switches: u8) -> Bench {
+    /// A card as it comes from the factory, with power.
+    pub(crate) fn blank(algorithm: Algorithm) -> Bench {
         let mut bench = Bench {
             card: Card::manufacture(&cardlab_applets::ROM, 7),
             algorithm,
+            sent: Vec::new(),
         };
-        bench.card.power_on().expect("a new card starts");
+        bench.reset();
+        bench
+    }
+
+    /// An issued card, with power.
+    pub(crate) fn new(algorithm: Algorithm, switches: u8) -> Bench {
+        let mut bench = Bench::blank(algorithm);
         bench.install(switches);
         bench.issue();
         bench.ok(SELECT_ISD);
@@ -165,7 +175,9 @@ impl Bench {
             .transmit(command, &mut answer)
             .expect("the card answers");
         let sw = answer.split_off(answer.len() - 2);
-        (answer, Sw(u16::from_be_bytes([sw[0], sw[1]])))
+        let sw = Sw(u16::from_be_bytes([sw[0], sw[1]]));
+        self.sent.push((command.to_vec(), sw));
+        (answer, sw)
     }
 
     pub(crate) fn send(&mut self, command: &str) -> (Vec<u8>, Sw) {
@@ -194,6 +206,7 @@ impl Bench {
         Bench {
             card: self.card.fork(),
             algorithm: self.algorithm,
+            sent: self.sent.clone(),
         }
     }
 

@@ -1,0 +1,363 @@
+//! The fuzz targets as functions; the stable tests replay their corpora with them.
+//!
+//! | target       | bytes are                                | law                        |
+//! |--------------|------------------------------------------|----------------------------|
+//! | `command`    | a command, a response, an ATR; characters of T=0 | read and written alike, or refused |
+//! | `tlv`        | BER-TLV, records, a DOL                  | the same                   |
+//! | `session`    | commands to a card                       | an answer, no fault, memory as the status word says |
+//! | `torn_store` | updates and losses of power              | before or after, never between |
+//!
+//! The bytes of a `session` are the number of a card, then events, each two bytes and
+//! what follows them:
+//!
+//! | event | what                                                             |
+//! |-------|------------------------------------------------------------------|
+//! | FFFF  | a warm reset                                                     |
+//! | FFFE  | a power cycle                                                    |
+//! | FFFD  | power goes in the next command; a byte says when and how         |
+//! | other | the length of a command, and the command; the last may be shorter |
+
+#[path = "../../applets/tests/social/support.rs"]
+#[expect(dead_code, reason = "the applet's own tests use all of it")]
+pub(crate) mod support;
+
+use cardlab::apdu::{Command, Memory, Response, Sw};
+use cardlab::crypto::Algorithm;
+use cardlab::icc::{Icc, Lost};
+use cardlab::link::atr::Atr;
+use cardlab::link::t0::{CardEnd, Exchange, Next, Pace};
+use cardlab::memory::{Cut, Ending, Object, Owner, Pages, Silicon, Tear};
+use cardlab::os::Card;
+use cardlab::tlv::{self, Dol, Format, Objects, Simple, SimpleObjects, Tag, Writer};
+use std::cell::RefCell;
+use support::{Bench, CYCLIC_APPENDS, FIRST_CHANGE};
+
+/// Any bytes as a command, as a response, as an ATR, and as characters of T=0 in both
+/// directions.
+pub fn command(bytes: &[u8]) {
+    if let Ok(command) = Command::parse(bytes) {
+        assert_eq!(command.to_bytes(), bytes);
+        assert!(command.class.channel() < 20);
+        assert_eq!(
+            command.class.on_channel(command.class.channel()),
+            Some(command.class)
+        );
+    }
+    if let Some(response) = Response::parse(bytes) {
+        assert_eq!(response.data.len() + 2, bytes.len());
+    }
+    if let Ok(atr) = Atr::parse(bytes) {
+        assert_eq!(atr.to_bytes(), bytes);
+        assert!(!atr.to_string().is_empty());
+    }
+    let mut card = CardEnd::new(Echo, Pace::default());
+    let mut out = Vec::new();
+    for &byte in bytes {
+        card.receive(byte, &mut out)
+            .expect("an echo always answers");
+    }
+    // The first half is a command, the second what a card sends during it.
+    let (command, sent) = bytes.split_at(bytes.len() / 2);
+    if let Ok((mut exchange, _)) = Exchange::start(command) {
+        let mut response = Vec::new();
+        for &byte in sent {
+            if !matches!(
+                exchange.receive(byte, &mut response),
+                Ok(Next::Listen | Next::Send(_))
+            ) {
+                break;
+            }
+        }
+        assert!(response.len() <= 256 + 2);
+    }
+}
+
+/// Gives each command back.
+struct Echo;
+
+impl Icc for Echo {
+    fn power_on(&mut self) -> Result<Vec<u8>, Lost> {
+        Ok(vec![0x3B, 0x00])
+    }
+
+    fn reset(&mut self) -> Result<Vec<u8>, Lost> {
+        self.power_on()
+    }
+
+    fn power_off(&mut self) {}
+
+    fn transmit(&mut self, command: &[u8], response: &mut Vec<u8>) -> Result<(), Lost> {
+        assert!(Command::parse(command).is_ok() || command.len() > 3);
+        response.clear();
+        response.extend_from_slice(command);
+        response.extend([0x90, 0x00]);
+        Ok(())
+    }
+}
+
+/// Any bytes as BER-TLV, as records of the social security card, and as a DOL.
+pub fn tlv(bytes: &[u8]) {
+    let objects: Result<Vec<_>, _> = Objects::new(bytes).collect();
+    if let Ok(objects) = objects {
+        let mut written = Vec::new();
+        let mut writer = Writer::append(&mut written);
+        for object in &objects {
+            writer.object(object.tag, object.value);
+            let _ = tlv::find(bytes, &[object.tag, object.tag]);
+        }
+        assert_eq!(writer.finish(), Ok(written.len()));
+        let read: Result<Vec<_>, _> = Objects::new(&written).collect();
+        assert_eq!(read, Ok(objects));
+    }
+    if let Ok(record) = Simple::whole(bytes) {
+        let mut written = Vec::new();
+        record.append_to(&mut written);
+        assert_eq!(written, bytes);
+        assert!(record.objects().count() <= bytes.len());
+    }
+    assert!(SimpleObjects::new(bytes).count() <= bytes.len());
+    if let Ok(dol) = Dol::parse(bytes) {
+        let mut filled = vec![0xA5; dol.filled_len()];
+        let value = |format| tlv::Value { format, bytes };
+        let known = |tag: Tag| match tag.value() % 4 {
+            0 => Some(value(Format::Numeric)),
+            1 => Some(value(Format::CompressedNumeric)),
+            2 => Some(value(Format::Other)),
+            _ => None,
+        };
+        assert_eq!(dol.fill(&mut filled, known), Some(filled.len()));
+        let values = dol.split(&filled).expect("as long as asked for");
+        assert_eq!(
+            values.map(|(_, value)| value.len()).sum::<usize>(),
+            filled.len()
+        );
+    }
+}
+
+/// The cards of a session, by their numbers: an issued one, an issued one with the other
+/// algorithm and switches, and one as it comes from the factory.
+fn card(number: u8) -> Card {
+    thread_local! {
+        static CARDS: RefCell<[Card; 3]> = RefCell::new([
+            Bench::new(Algorithm::Des, 0).card,
+            Bench::new(Algorithm::Sm4, FIRST_CHANGE | CYCLIC_APPENDS).card,
+            Bench::blank(Algorithm::Des).card,
+        ]);
+    }
+    CARDS.with_borrow_mut(|cards| cards[usize::from(number) % cards.len()].fork())
+}
+
+/// Any row of events; the status words that were answered.
+pub fn session(bytes: &[u8]) -> Vec<Sw> {
+    let mut answered = Vec::new();
+    let Some((&number, mut rest)) = bytes.split_first() else {
+        return answered;
+    };
+    let mut card = card(number);
+    let mut contents = card.contents();
+    let mut cut = None;
+    while let Some((&event, behind)) = rest.split_first_chunk::<2>() {
+        rest = behind;
+        match u16::from_be_bytes(event) {
+            0xFFFF => assert!(card.reset().is_ok()),
+            0xFFFE => assert!(card.power_on().is_ok()),
+            0xFFFD => {
+                let Some((&how, behind)) = rest.split_first() else {
+                    break;
+                };
+                rest = behind;
+                cut = Some(Cut {
+                    after_writes: u64::from(how >> 3),
+                    ending: Ending::ALL[usize::from(how & 7) % Ending::ALL.len()],
+                });
+            }
+            len => {
+                let (command, behind) = rest.split_at(rest.len().min(usize::from(len)));
+                rest = behind;
+                match cut.take() {
+                    Some(cut) => exchange_cut(&mut card, command, cut, &mut contents),
+                    None => answered.push(exchange(&mut card, command, &mut contents)),
+                }
+            }
+        }
+    }
+    // What is there is there after power-on, and in another card with this memory.
+    assert!(card.power_on().is_ok());
+    assert!(card.contents() == contents, "power-on changes memory");
+    let opened = Card::open(&cardlab_applets::ROM, card.pages());
+    assert!(opened.is_ok_and(|opened| opened.contents() == contents));
+    answered
+}
+
+/// One command and what its answer promises.
+///
+/// `contents` is what memory holds, before and after.
+fn exchange(card: &mut Card, command: &[u8], contents: &mut Vec<u8>) -> Sw {
+    let mut response = Vec::new();
+    let answered = card.transmit(command, &mut response);
+    assert_eq!(answered, Ok(()), "{command:02X?}");
+    let answer = Response::parse(&response).expect("a status word at least");
+    // Nothing to give is '6F00' to GET RESPONSE: social security card specification,
+    // part 5, GET RESPONSE.
+    let is_get_response = command.get(1) == Some(&0xC0);
+    assert!(
+        answer.sw != Sw::NO_DIAGNOSIS || is_get_response,
+        "a fault on {command:02X?}"
+    );
+    assert!(
+        !answer.sw.is_error() || answer.data.is_empty(),
+        "data with {}",
+        answer.sw
+    );
+    let before = core::mem::replace(contents, card.contents());
+    let after = &*contents;
+    match answer.sw.0 {
+        // A comparison costs a try, and nothing else.
+        0x63C0..=0x63CF => assert!(differences(&before, after) <= 1, "{command:02X?}"),
+        _ if answer.sw.memory() == Memory::MayHaveChanged => {}
+        _ => assert!(
+            before == *after,
+            "{command:02X?} {} changes memory",
+            answer.sw
+        ),
+    }
+    answer.sw
+}
+
+/// One command during which power goes, and comes back.
+fn exchange_cut(card: &mut Card, command: &[u8], cut: Cut, contents: &mut Vec<u8>) {
+    let mut whole = card.fork();
+    assert!(whole.transmit(command, &mut Vec::new()).is_ok());
+    let after = whole.contents();
+    card.cut(cut);
+    let _ = card.transmit(command, &mut Vec::new());
+    card.cut(Cut {
+        after_writes: cut.after_writes % 4,
+        ..cut
+    });
+    let _ = card.power_on();
+    assert!(card.power_on().is_ok());
+    let before = core::mem::replace(contents, card.contents());
+    let found = &*contents;
+    // A counter that went ahead of the update; of random numbers, or of tries.
+    let least = differences(&before, found).min(differences(&after, found));
+    assert!(
+        least <= 2,
+        "{command:02X?} {cut:?}: neither before nor after"
+    );
+}
+
+/// In how many bytes two memories differ.
+fn differences(one: &[u8], other: &[u8]) -> usize {
+    let unlike = one.iter().zip(other).filter(|(a, b)| a != b).count();
+    unlike + one.len().abs_diff(other.len())
+}
+
+/// Length of what `torn_store` writes, and of what it latches.
+const LEN: usize = 48;
+
+/// What `torn_store` works on, and what it should hold.
+struct Torn {
+    store: Silicon,
+    written: Object,
+    latched: Object,
+    /// What was committed, what is in the open update, what is latched.
+    before: [u8; LEN],
+    now: [u8; LEN],
+    latches: [u8; LEN],
+}
+
+impl Torn {
+    fn new() -> Option<Torn> {
+        let mut store = Silicon::format(Tear::new(Pages::new(64 * 1024)));
+        let len = u32::try_from(LEN).ok()?;
+        Some(Torn {
+            written: store.allocate(Owner::OS, len)?,
+            latched: store.allocate(Owner::OS, len)?,
+            store,
+            before: [0; LEN],
+            now: [0; LEN],
+            latches: [0; LEN],
+        })
+    }
+
+    fn found(&self) -> ([u8; LEN], [u8; LEN]) {
+        let read = |object| self.store.read_array(object, 0);
+        (read(self.written), read(self.latched))
+    }
+
+    /// Does one operation; what memory may hold if power went in it.
+    fn step(&mut self, [what, at, value]: [u8; 3]) -> [([u8; LEN], [u8; LEN]); 2] {
+        let old = (self.before, self.latches);
+        let at = usize::from(at) % (LEN - 16);
+        let place = at..at + usize::from(what >> 3) % 16 + 1;
+        let offset = u32::try_from(at).unwrap_or(0);
+        let bytes = &[value; 16][..place.len()];
+        match what & 7 {
+            0..=2 => {
+                self.store.write(self.written, offset, bytes);
+                self.now[place].fill(value);
+            }
+            3..=4 => {
+                self.store.latch(self.latched, offset, bytes);
+                self.latches[place].fill(value);
+            }
+            5..=6 => {
+                self.store.commit();
+                self.before = self.now;
+            }
+            _ => {
+                self.store.roll_back();
+                self.now = self.before;
+            }
+        }
+        [old, (self.before, self.latches)]
+    }
+}
+
+/// Any row of updates, cut anywhere: when and how, then three bytes an operation. The
+/// recovery is cut too, and the recovery after that.
+pub fn torn_store(bytes: &[u8]) {
+    let (Some((&[when, how, again], operations)), Some(mut torn)) =
+        (bytes.split_first_chunk(), Torn::new())
+    else {
+        return;
+    };
+    let ending = |how: u8| Ending::ALL[usize::from(how) % Ending::ALL.len()];
+    let cut = |after_writes: u8, how| Cut {
+        after_writes: u64::from(after_writes),
+        ending: ending(how),
+    };
+    torn.store.medium_mut().arm(cut(when, how));
+    let mut may_be = [(torn.before, torn.latches); 2];
+    // A journal holds far more than 16 operations: it is never full here.
+    for update in operations.as_chunks::<3>().0.chunks(16) {
+        torn.store.begin();
+        let rest = update.iter().copied().chain([[5, 0, 0]]);
+        for operation in rest {
+            may_be = torn.step(operation);
+            if torn.store.medium().is_cut() {
+                break;
+            }
+            assert_eq!(torn.found(), (torn.now, torn.latches));
+            torn.store.begin();
+        }
+        if torn.store.medium().is_cut() {
+            break;
+        }
+    }
+    if !torn.store.medium().is_cut() {
+        torn.store.roll_back();
+        may_be = [(torn.before, torn.latches); 2];
+    }
+    for again in [again, again >> 4] {
+        torn.store.medium_mut().restore();
+        torn.store.medium_mut().arm(cut(again & 0x0F, how / 8));
+        torn.store.recover();
+    }
+    torn.store.medium_mut().restore();
+    torn.store.recover();
+    let found = torn.found();
+    assert!(may_be.contains(&found), "neither before nor after");
+    assert_eq!(torn.store.take_fault(), None);
+}
