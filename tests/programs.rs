@@ -1,5 +1,6 @@
-//! Real PC/SC programs on the private endpoint; each is passed over where it is not
-//! installed, and says so.
+//! Real PC/SC programs on the private endpoint.
+//!
+//! Each is passed over where it is not installed, and says so.
 
 #![cfg(unix)]
 

@@ -378,9 +378,10 @@ impl TryFrom<String> for Need {
     fn try_from(text: String) -> Result<Need, String> {
         let unknown = || {
             format!(
-                "unknown condition {text:?}; allowed are version>=N, version=N, algorithm=3des|sm4, \
-                 first-change=card|terminal, key=NAME, directory=LABEL, file=LABEL/EFXX, pin, \
-                 cyclic-append-by-number, cyclic-append-by-number=no, profile=ID"
+                "unknown condition {text:?}; allowed are version>=N, version=N, \
+                 algorithm=3des|sm4, first-change=card|terminal, key=NAME, directory=LABEL, \
+                 file=LABEL/EFXX, pin, cyclic-append-by-number, cyclic-append-by-number=no, \
+                 profile=ID"
             )
         };
         let version = |digit: &str| digit.parse().ok().filter(|v| (1..=3).contains(v));

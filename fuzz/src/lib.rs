@@ -1,11 +1,11 @@
 //! The fuzz targets as functions; the stable tests replay their corpora with them.
 //!
-//! | target       | bytes are                                | law                        |
-//! |--------------|------------------------------------------|----------------------------|
-//! | `command`    | a command, a response, an ATR; characters of T=0 | read and written alike, or refused |
-//! | `tlv`        | BER-TLV, records, a DOL                  | the same                   |
-//! | `session`    | commands to a card                       | an answer, no fault, memory as the status word says |
-//! | `torn_store` | updates and losses of power              | before or after, never between |
+//! | target       | bytes are                          | law                               |
+//! |--------------|------------------------------------|-----------------------------------|
+//! | `command`    | APDUs, an ATR, characters of T=0   | written as read, or refused       |
+//! | `tlv`        | BER-TLV, records, a DOL            | the same                          |
+//! | `session`    | commands to a card                 | an answer, no fault, true to memory |
+//! | `torn_store` | updates and losses of power        | before or after, never between    |
 //!
 //! The bytes of a `session` are the number of a card, then events, each two bytes and
 //! what follows them:

@@ -249,12 +249,14 @@ mod tests {
             data in prop::collection::vec(any::<u8>(), 0..700), ne in 0u32..=65_536,
         ) {
             let Some(class) = Class::new(cla) else { return Ok(()) };
-            let command = Command { extended, ..Command::new(class, header[0], header[1], header[2]) }
+            let [ins, p1, p2] = header;
+            let command = Command { extended, ..Command::new(class, ins, p1, p2) }
                 .with_data(&data).expecting(ne);
             let bytes = command.to_bytes();
             let read = Command::parse(&bytes).unwrap();
             // A case 1 command has no length field to be extended.
-            assert_eq!(read, Command { extended: command.extended && command.case() != 1, ..command });
+            let extended = command.extended && command.case() != 1;
+            assert_eq!(read, Command { extended, ..command });
         }
 
         #[test]

@@ -1,4 +1,4 @@
-//! The half-duplex protocol T=0 as two state machines without I/O, one for each end.
+//! The protocol T=0 as two state machines without I/O, one for each end.
 //!
 //! [`Exchange`] is the reader: it turns an APDU into a TPDU and follows the
 //! procedure bytes. [`CardEnd`] is the card: it turns bytes into APDUs for an

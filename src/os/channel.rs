@@ -1,4 +1,4 @@
-//! The logical channels: who is selected, what is being gathered, what is left to give.
+//! The logical channels: who is selected, what is gathered, what is left to give.
 //!
 //! Source: ISO/IEC 7816-4:2020, 5.3.3 (command chaining), 5.3.4 (response
 //! chaining), 5.4.1 (logical channels).

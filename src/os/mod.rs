@@ -7,7 +7,8 @@
 //! | INS | P1 | command                     | who answers                          |
 //! |-----|----|-----------------------------|--------------------------------------|
 //! | 70  |    | MANAGE CHANNEL              | the OS                               |
-//! | A4  | 04 | SELECT by AID               | the OS, then the applet so named; a name that no applet has goes to the selected one |
+//! | A4  | 04 | SELECT by AID               | the OS, then the applet so named;    |
+//! |     |    |                             | if none is, the selected one         |
 //! | C0  |    | GET RESPONSE                | the OS                               |
 //! |     |    | all others                  | the channel's selected applet        |
 //!

@@ -1,4 +1,4 @@
-//! What an issuer can want of its domain: bytes become an intent here and nowhere else.
+//! What an issuer can want of its domain: bytes become an intent once, here.
 
 use cardlab::aid::Aid;
 use cardlab::apdu::{Command, Sw};

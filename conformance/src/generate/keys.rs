@@ -1,4 +1,4 @@
-//! KEY_VER1 to KEY_VER3: each key is loaded in each of its versions and in no other.
+//! KEY_VER1 to KEY_VER3: each key is there in each of its versions, and no other.
 
 use super::{case, select, step};
 use crate::case::{Action, Authenticate, Case, Safety};

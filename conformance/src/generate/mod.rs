@@ -1,4 +1,4 @@
-//! Cases generated from the profile: what the card must hold, and who may touch it.
+//! Cases generated from the profile: what the card holds, and who may touch it.
 //!
 //! | area            | item of LD/T 6001.3-2023 | what                                    |
 //! |-----------------|--------------------------|-----------------------------------------|

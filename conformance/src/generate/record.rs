@@ -1,4 +1,4 @@
-//! RECORD: each file has the structure, and each record the bytes, that the profile says.
+//! RECORD: the structure of each file and the bytes of each record.
 
 use super::{authenticate, case, file_id, file_name, group, hex_of, select, send, step, unlock};
 use crate::case::{Action, Case, Safety, Step};
@@ -102,7 +102,7 @@ fn linear(directory: &Directory, file: &File, way_in: &[Step]) -> Vec<Case> {
                 &format!("record-{number:02}-tag-{tag:02x}"),
             ),
             format!(
-                "Record {number} of {whole} is {tag:02X} {}, {} bytes, found by number and by identifier.",
+                "Record {number} of {whole} is {tag:02X} {}, {} bytes, by number and by tag.",
                 record.item.names.en, record.item.len
             ),
             format!(

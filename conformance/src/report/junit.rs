@@ -1,4 +1,6 @@
-//! The JUnit report: `failure` is the card's, `error` is a case that could not be judged.
+//! The JUnit report, for continuous integration.
+//!
+//! `failure` is the card's, `error` is a case that could not be judged.
 
 use super::{Reporter, write_whole};
 use crate::event::{Event, Judged, Known};

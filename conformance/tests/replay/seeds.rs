@@ -1,5 +1,7 @@
-//! The seeds of the corpora: sessions that get past PIN and authentication, and bytes
-//! of each form that the parsers know.
+//! The seeds of the corpora.
+//!
+//! Sessions that get past PIN and authentication, and bytes of each form that the
+//! parsers know.
 //!
 //! Random numbers follow from the card's seed, so a session that was recorded with the
 //! right authentications and MACs has them right when it is replayed.
