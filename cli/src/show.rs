@@ -196,6 +196,7 @@ fn contents(
     let trouble = |trouble: Trouble| match trouble {
         Trouble::Lost(lost) => lost.to_string(),
         Trouble::Case(text) => text,
+        Trouble::Unavailable(text) => text.to_owned(),
     };
     let mut session = Session::begin(subject, profile).map_err(trouble)?;
     session

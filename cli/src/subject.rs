@@ -7,8 +7,9 @@ use cardlab::icc::{Icc, Lost};
 use cardlab::link::pcsc::Pcscd;
 use cardlab::link::t0::T0;
 use cardlab::link::vpcd::{self, Vpcd};
+use cardlab::memory::{Cut, Ending};
 use cardlab::os::Card;
-use cardlab_conformance::subject::Subject;
+use cardlab_conformance::subject::{Subject, Tearable};
 use cardlab_conformance::verdict::Exit;
 use cardlab_desk::hsm::{CardKeys, Hsm, TestRoot};
 use cardlab_desk::profile::Profile;
@@ -129,8 +130,52 @@ impl Subject for Ours {
         })
     }
 
+    fn tearable(&self) -> Option<Box<dyn Tearable + '_>> {
+        let slot = Slot(Arc::new(Mutex::new(lock(&self.issued).fork())));
+        let icc: Box<dyn Icc> = match self.way {
+            Reach::InProcess => Box::new(slot.clone()),
+            Reach::T0 => Box::new(T0::new(slot.clone())),
+            Reach::Pcscd { .. } => return None,
+        };
+        Some(Box::new(Torn { icc, slot }))
+    }
+
     fn key(&self, name: &str, version: u8) -> Option<Key> {
         self.keys.key(name, version).cloned()
+    }
+}
+
+/// A card, and its power beside it.
+struct Torn {
+    icc: Box<dyn Icc>,
+    slot: Slot,
+}
+
+impl Tearable for Torn {
+    fn cut(&mut self, after_writes: u64, torn: bool) {
+        let ending = if torn { Ending::Prefix } else { Ending::Clean };
+        lock(&self.slot.0).cut(Cut {
+            after_writes,
+            ending,
+        });
+    }
+}
+
+impl Icc for Torn {
+    fn power_on(&mut self) -> Result<Vec<u8>, Lost> {
+        self.icc.power_on()
+    }
+
+    fn reset(&mut self) -> Result<Vec<u8>, Lost> {
+        self.icc.reset()
+    }
+
+    fn power_off(&mut self) {
+        self.icc.power_off();
+    }
+
+    fn transmit(&mut self, command: &[u8], response: &mut Vec<u8>) -> Result<(), Lost> {
+        self.icc.transmit(command, response)
     }
 }
 
