@@ -48,9 +48,13 @@ impl OwnerPin {
     }
 
     /// How many tries are left; 0 is blocked.
+    ///
+    /// Never more than the limit: where power goes while a greater one is being set,
+    /// the counter is there already and the limit is not.
     #[must_use]
+    #[inline]
     pub fn tries_left(&self, ctx: &Ctx<'_>) -> u8 {
-        ctx.get(&self.tries)
+        ctx.get(&self.tries).min(ctx.get(&self.limit))
     }
 
     /// Compares, constant in time; whether it was the PIN.
@@ -58,7 +62,7 @@ impl OwnerPin {
     /// Blocked, it is never the PIN and nothing is compared. Right, the counter is
     /// full again and the flag stands; wrong, the flag falls.
     pub fn check(&self, ctx: &mut Ctx<'_>, pin: &[u8]) -> bool {
-        let Some(left) = ctx.get(&self.tries).checked_sub(1) else {
+        let Some(left) = self.tries_left(ctx).checked_sub(1) else {
             self.forget(ctx);
             return false;
         };
