@@ -3,7 +3,9 @@
 use cardlab::aid::Aid;
 use cardlab::apdu::{Command, Sw};
 use cardlab::applet::{Applet, Ctx, Install, Module, Outcome, Plan, Reply, Rom};
-use cardlab::files::{FID_MF, Files, Intent, NewDirectory, Record, Rules, Selected, Span};
+use cardlab::files::{
+    Area, FID_MF, File, Files, Intent, NewDirectory, Record, Reference, Rules, Selected, Span,
+};
 use cardlab::icc::Icc;
 use cardlab::os::Card;
 use proptest::prelude::{Strategy, any, prop, prop_oneof, proptest};
@@ -11,6 +13,13 @@ use proptest::prelude::{Strategy, any, prop, prop_oneof, proptest};
 /// All of the file system and no rule.
 struct Free {
     files: Files,
+}
+
+impl Free {
+    fn open(&self, ctx: &Ctx<'_>, area: &Area, reference: Reference) -> Result<(File, Area), Sw> {
+        let file = self.files.file(ctx, area, reference)?;
+        Ok((file, file.area(area, reference)))
+    }
 }
 
 impl Applet for Free {
@@ -41,7 +50,7 @@ impl Applet for Free {
                 area = found;
             }
             Intent::ReadBinary { file, offset } => {
-                let (file, found) = self.files.file(ctx, &area, file)?;
+                let (file, found) = self.open(ctx, &area, file)?;
                 let len = u32::from(file.bytes_from(offset)?).min(command.ne);
                 file.answer_binary(ctx, offset, len);
                 area = found;
@@ -51,12 +60,12 @@ impl Applet for Free {
                 offset,
                 bytes,
             } => {
-                let (file, found) = self.files.file(ctx, &area, file)?;
+                let (file, found) = self.open(ctx, &area, file)?;
                 file.update_binary(ctx, offset, bytes)?;
                 area = found;
             }
             Intent::ReadRecord { file, span } => {
-                let (file, found) = self.files.file(ctx, &area, file)?;
+                let (file, found) = self.open(ctx, &area, file)?;
                 let records = file.find_records(ctx, span, found.record(), command.ne)?;
                 file.answer_records(ctx, &records);
                 area = found;
@@ -67,7 +76,7 @@ impl Applet for Free {
                 record,
                 bytes,
             } => {
-                let (file, found) = self.files.file(ctx, &area, file)?;
+                let (file, found) = self.open(ctx, &area, file)?;
                 let current = file.update_record(ctx, record, found.record(), bytes)?;
                 area = found;
                 area.set_record(current);

@@ -90,6 +90,7 @@ impl<'a> Command<'a> {
     /// [`Malformed::Length`] where there are fewer than 4 bytes, then
     /// [`Malformed::Class`], then [`Malformed::Length`] where Lc and Le do not
     /// agree with the number of bytes.
+    #[inline(always)]
     pub fn parse(bytes: &'a [u8]) -> Result<Command<'a>, Malformed> {
         let wrong_length = Malformed::Length(bytes.len());
         let (&[cla, ins, p1, p2], body) = bytes.split_first_chunk().ok_or(wrong_length)?;

@@ -95,29 +95,19 @@ impl Files {
         self.tree.directory_at(ctx, area, level)
     }
 
-    /// The EF that a command works on, and the area in which it is current.
+    /// The EF that a command works on; [`File::area`] is the area in which it is
+    /// current.
     ///
     /// # Errors
     /// '6986' where the current EF is meant and there is none, '6A82' where no EF of
     /// the current directory has the short identifier.
     #[inline]
-    pub fn file(
-        &self,
-        ctx: &Ctx<'_>,
-        area: &Area,
-        reference: Reference,
-    ) -> Result<(File, Area), Sw> {
-        match reference {
-            Reference::Current => {
-                let file = self.tree.file(ctx, area).ok_or(Sw::NO_CURRENT_EF)?;
-                Ok((file, *area))
-            }
-            Reference::Sfi(sfi) => {
-                let directory = self.tree.directory(ctx, area);
-                let file = directory.file_by_sfi(ctx, sfi).ok_or(Sw::FILE_NOT_FOUND)?;
-                Ok((file, area.with_file(file.reference())))
-            }
-        }
+    pub fn file(&self, ctx: &Ctx<'_>, area: &Area, reference: Reference) -> Result<File, Sw> {
+        let (file, absent) = match reference {
+            Reference::Current => (area.file(), Sw::NO_CURRENT_EF),
+            Reference::Sfi(sfi) => (self.tree.sfi(ctx, area, sfi), Sw::FILE_NOT_FOUND),
+        };
+        Ok(self.tree.file(ctx, file.ok_or(absent)?))
     }
 
     /// What a SELECT names, and the area in which it is current.

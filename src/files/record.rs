@@ -154,12 +154,12 @@ impl File {
     /// How many records there are.
     #[must_use]
     pub const fn record_count(&self) -> u8 {
-        self.header.byte(AT_RECORDS as usize)
+        self.header.byte(AT_RECORDS)
     }
 
     /// Bytes in use of a linear variable EF; the slot of record 1 of a cyclic one.
     const fn used(&self) -> u16 {
-        self.header.word(AT_USED as usize)
+        self.header.word(AT_USED)
     }
 
     fn must_have_records(&self) -> Result<(), Sw> {

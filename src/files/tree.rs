@@ -1,8 +1,9 @@
 //! The tree of files: MF, DDF, ADF and EF as objects in card memory.
 //!
-//! Each node begins with a header of 64 bytes that one read brings in; an EF has
-//! its body behind it, a directory its name, its table of short identifiers and
-//! its ready-made FCI. Nothing here allocates but the creation of files.
+//! Each node begins with a header of 64 bytes, of which one read brings in the
+//! first 16; an EF has its body behind it, a directory its name, its table of short
+//! identifiers and its ready-made FCI. Nothing here allocates but the creation of
+//! files.
 //!
 //! | at | len | in each node                | only in EFs                  |
 //! |----|-----|-----------------------------|------------------------------|
@@ -27,6 +28,7 @@
 
 use super::access::{Operation, Rule, Rules};
 use super::area::{Area, DEPTH_MAX};
+use super::command::Reference;
 use super::fci;
 use crate::aid::{Aid, Match};
 use crate::apdu::Sw;
@@ -49,10 +51,13 @@ pub(super) const HEADER_LEN: usize = 64;
 
 const AT_LIFE: u32 = 1;
 pub(super) const AT_RECORDS: u32 = 11;
+const AT_PARENT: u32 = 16;
 const AT_SIBLING: u32 = 20;
 const AT_NEXT_DIRECTORY: u32 = 24;
 const AT_ATTACHED: u32 = 28;
-const AT_RULES: usize = 32;
+const AT_RULES: u32 = 32;
+#[expect(clippy::cast_possible_truncation, reason = "8 bytes")]
+const RULE_LEN: u32 = Rule::LEN as u32;
 
 /// Where an EF's body begins.
 pub(super) const AT_BODY: u32 = 64;
@@ -186,58 +191,53 @@ pub struct NewFile {
     pub rules: Rules,
 }
 
-/// A node's header as it was read.
+/// The first 16 bytes of a node's header as they were read; in a number, so that
+/// passing them on moves no memory.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Header([u8; HEADER_LEN]);
+pub(super) struct Header(u128);
 
 impl Header {
     #[inline]
     fn read(ctx: &Ctx<'_>, object: Object) -> Header {
-        Header(ctx.read_array(object, 0))
+        Header(u128::from_be_bytes(ctx.read_array(object, 0)))
+    }
+
+    /// The header in the making begins so.
+    fn of(header: &[u8; HEADER_LEN]) -> Header {
+        header
+            .first_chunk()
+            .map_or(Header(0), |&bytes| Header(u128::from_be_bytes(bytes)))
     }
 
     #[inline]
-    pub(super) const fn byte(&self, at: usize) -> u8 {
-        self.0[at]
+    pub(super) const fn byte(self, at: u32) -> u8 {
+        self.0.to_be_bytes()[at as usize]
     }
 
     #[inline]
-    pub(super) const fn word(&self, at: usize) -> u16 {
-        u16::from_be_bytes([self.0[at], self.0[at + 1]])
+    pub(super) const fn word(self, at: u32) -> u16 {
+        u16::from_be_bytes([self.byte(at), self.byte(at + 1)])
     }
 
     #[inline]
-    const fn reference(&self, at: usize) -> Ref {
-        let word = [self.0[at], self.0[at + 1], self.0[at + 2], self.0[at + 3]];
-        Ref::from_number(u32::from_be_bytes(word))
-    }
-
-    const fn fid(&self) -> u16 {
+    const fn fid(self) -> u16 {
         self.word(2)
     }
 
-    const fn level(&self) -> u8 {
+    #[inline]
+    const fn level(self) -> u8 {
         self.byte(4)
     }
+}
 
-    const fn parent(&self) -> Ref {
-        self.reference(16)
-    }
+#[inline]
+fn read_reference(ctx: &Ctx<'_>, object: Object, at: u32) -> Ref {
+    Ref::from_number(u32::from_be_bytes(ctx.read_array(object, at)))
+}
 
-    const fn sibling(&self) -> Ref {
-        self.reference(AT_SIBLING as usize)
-    }
-
-    const fn next_directory(&self) -> Ref {
-        self.reference(AT_NEXT_DIRECTORY as usize)
-    }
-
-    #[inline]
-    fn rule(&self, operation: Operation) -> Rule {
-        let at = AT_RULES + Rule::LEN * operation as usize;
-        let bytes = self.0.get(at..).and_then(<[u8]>::first_chunk);
-        bytes.map_or(Rule::ABSENT, |bytes| Rule::from_bytes(*bytes))
-    }
+#[inline]
+fn read_rule(ctx: &Ctx<'_>, object: Object, operation: Operation) -> Rule {
+    Rule::from_bytes(ctx.read_array(object, AT_RULES + RULE_LEN * operation as u32))
 }
 
 /// A header in the making.
@@ -248,7 +248,7 @@ fn header(kind: u8, fid: u16, level: u8, parent: Ref, rules: &Rules) -> [u8; HEA
     header[2..4].copy_from_slice(&fid.to_be_bytes());
     header[4] = level;
     header[16..20].copy_from_slice(&parent.number().to_be_bytes());
-    for (field, operation) in header[AT_RULES..]
+    for (field, operation) in header[AT_RULES as usize..]
         .chunks_exact_mut(Rule::LEN)
         .zip(Operation::ALL)
     {
@@ -278,7 +278,7 @@ impl Directory {
     #[must_use]
     #[inline]
     pub const fn life(&self) -> Life {
-        match self.header.byte(AT_LIFE as usize) {
+        match self.header.byte(AT_LIFE) {
             0x01 => Life::Creation,
             0x05 => Life::Activated,
             _ => Life::Blocked,
@@ -299,8 +299,8 @@ impl Directory {
 
     /// Its rule for an operation.
     #[must_use]
-    pub fn rule(&self, operation: Operation) -> Rule {
-        self.header.rule(operation)
+    pub fn rule(&self, ctx: &Ctx<'_>, operation: Operation) -> Rule {
+        read_rule(ctx, self.object, operation)
     }
 
     /// Moves it on in its life.
@@ -312,7 +312,7 @@ impl Directory {
     #[must_use]
     #[inline]
     pub fn attached(&self, ctx: &Ctx<'_>) -> Option<Object> {
-        let reference = self.header.reference(AT_ATTACHED as usize);
+        let reference = self.reference_at(ctx, AT_ATTACHED);
         (reference != Ref::NONE).then(|| ctx.object(reference))
     }
 
@@ -347,8 +347,15 @@ impl Directory {
         }
     }
 
+    #[inline]
     fn reference_at(&self, ctx: &Ctx<'_>, at: u32) -> Ref {
-        Ref::from_number(u32::from_be_bytes(ctx.read_array(self.object, at)))
+        read_reference(ctx, self.object, at)
+    }
+
+    /// The directory that was created after it.
+    #[inline]
+    fn next_directory(&self, ctx: &Ctx<'_>) -> Ref {
+        self.reference_at(ctx, AT_NEXT_DIRECTORY)
     }
 
     fn set_reference_at(&self, ctx: &mut Ctx<'_>, at: u32, reference: Ref) {
@@ -364,16 +371,9 @@ impl Directory {
             if header.fid() == fid {
                 return Some(Node::of(object, header));
             }
-            next = header.sibling();
+            next = read_reference(ctx, object, AT_SIBLING);
         }
         None
-    }
-
-    /// The child EF with this short identifier.
-    #[inline]
-    pub(super) fn file_by_sfi(&self, ctx: &Ctx<'_>, sfi: u8) -> Option<File> {
-        let reference = self.reference_at(ctx, sfi_slot(sfi)?);
-        (reference != Ref::NONE).then(|| File::at(ctx, reference))
     }
 
     fn add_child(&self, ctx: &mut Ctx<'_>, child: Ref) {
@@ -398,7 +398,7 @@ impl Directory {
             if node.level() == 0 {
                 return path;
             }
-            node = Directory::at(ctx, node.header.parent());
+            node = Directory::at(ctx, node.reference_at(ctx, AT_PARENT));
         }
     }
 
@@ -408,6 +408,7 @@ impl Directory {
     }
 }
 
+#[inline]
 fn sfi_slot(sfi: u8) -> Option<u32> {
     let index = sfi.checked_sub(1).filter(|_| sfi <= SFI_MAX)?;
     Some(AT_SFIS + 4 * u32::from(index))
@@ -451,8 +452,18 @@ impl File {
     /// Its rule for an operation.
     #[must_use]
     #[inline]
-    pub fn rule(&self, operation: Operation) -> Rule {
-        self.header.rule(operation)
+    pub fn rule(&self, ctx: &Ctx<'_>, operation: Operation) -> Rule {
+        read_rule(ctx, self.object, operation)
+    }
+
+    /// The area in which it is current, after a command of an area that named it so.
+    #[must_use]
+    #[inline]
+    pub fn area(&self, area: &Area, reference: Reference) -> Area {
+        match reference {
+            Reference::Current => *area,
+            Reference::Sfi(_) => area.with_file(self.reference()),
+        }
     }
 
     pub(super) fn reference(&self) -> Ref {
@@ -505,15 +516,23 @@ impl Tree {
         Directory::at(ctx, area.at_level(level.min(area.level())))
     }
 
-    /// The current EF of an area.
+    /// An EF.
     #[inline]
-    pub(super) fn file(&self, ctx: &Ctx<'_>, area: &Area) -> Option<File> {
-        area.file().map(|reference| File::at(ctx, reference))
+    pub(super) fn file(&self, ctx: &Ctx<'_>, reference: Ref) -> File {
+        File::at(ctx, reference)
+    }
+
+    /// The EF with this short identifier in the current directory of an area.
+    #[inline]
+    pub(super) fn sfi(&self, ctx: &Ctx<'_>, area: &Area, sfi: u8) -> Option<Ref> {
+        let directory = ctx.object(area.directory());
+        let reference = read_reference(ctx, directory, sfi_slot(sfi)?);
+        (reference != Ref::NONE).then_some(reference)
     }
 
     /// The parent of a directory; `None` for the MF.
     pub(super) fn parent(&self, ctx: &Ctx<'_>, directory: &Directory) -> Option<Directory> {
-        (directory.level() > 0).then(|| Directory::at(ctx, directory.header.parent()))
+        (directory.level() > 0).then(|| Directory::at(ctx, directory.reference_at(ctx, AT_PARENT)))
     }
 
     /// The first directory with this full name, else the first whose name begins so
@@ -525,7 +544,7 @@ impl Tree {
         partial: bool,
         after: Option<&Directory>,
     ) -> Option<Directory> {
-        let mut next = after.map_or_else(|| self.root(ctx), |after| after.header.next_directory());
+        let mut next = after.map_or_else(|| self.root(ctx), |after| after.next_directory(ctx));
         let mut found = None;
         while next != Ref::NONE {
             let directory = Directory::at(ctx, next);
@@ -534,7 +553,7 @@ impl Tree {
                 Some(Match::Partial) if partial => found = found.or(Some(directory)),
                 _ => {}
             }
-            next = directory.header.next_directory();
+            next = directory.next_directory(ctx);
         }
         found
     }
@@ -594,7 +613,7 @@ impl Tree {
             {
                 return Err(Sw::NAME_ALREADY_EXISTS);
             }
-            match directory.header.next_directory() {
+            match directory.next_directory(ctx) {
                 Ref::NONE => return Ok(directory),
                 next => directory = Directory::at(ctx, next),
             }
@@ -636,7 +655,7 @@ impl Tree {
         }
         Ok(File {
             object,
-            header: Header(header),
+            header: Header::of(&header),
         })
     }
 }

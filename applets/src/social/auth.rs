@@ -129,8 +129,8 @@ impl SocialSecurity {
     }
 
     /// The rule by which the master key guards what no rule says anything of.
-    pub(super) fn create_rule(directory: &Directory) -> Rule {
-        let rule = directory.rule(Operation::Create);
+    pub(super) fn create_rule(ctx: &Ctx<'_>, directory: &Directory) -> Rule {
+        let rule = directory.rule(ctx, Operation::Create);
         if rule.is_absent() {
             Rule::new(&[0x02, KID_MK]).unwrap_or(Rule::ABSENT)
         } else {

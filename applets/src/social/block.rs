@@ -31,7 +31,7 @@ impl SocialSecurity {
             return Err(Sw::CONDITIONS_NOT_MET);
         }
         let directory = self.files.directory(ctx, area);
-        self.demand(ctx, area, &directory.rule(Operation::Block))?;
+        self.demand(ctx, area, &directory.rule(ctx, Operation::Block))?;
         self.unseal(ctx, area, false, seal)?;
         directory.set_life(ctx, Life::Blocked);
         Ok(Reply::OK)

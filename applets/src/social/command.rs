@@ -410,21 +410,15 @@ fn files<'a>(command: &Command<'a>) -> Result<Intent<'a>, Sw> {
     {
         return Err(Sw::WRONG_P1_P2);
     }
-    if command.class.base() == 0x00 {
-        let intent = files::Intent::try_from(command)?;
-        return Ok(Intent::Files {
-            intent,
-            ne: command.ne,
-            seal: None,
-        });
-    }
-    let seal = seal(command);
+    let seal = (command.class.base() == 0x04).then(|| seal(command));
     // P1-P2 come before the length, and so before a MAC that is missing.
-    let data = seal.map_or(command.data, |seal| seal.data);
-    let intent = files::Intent::try_from(&Command { data, ..*command })?;
+    let data = match seal {
+        Some(Ok(seal)) => seal.data,
+        Some(Err(_)) | None => command.data,
+    };
     Ok(Intent::Files {
-        intent,
+        intent: files::Intent::try_from(&Command { data, ..*command })?,
         ne: command.ne,
-        seal: Some(seal?),
+        seal: seal.transpose()?,
     })
 }

@@ -63,15 +63,15 @@ impl SocialSecurity {
         offset: u16,
         ne: u32,
     ) -> Outcome {
-        let (file, found) = self.files.file(ctx, area, reference)?;
+        let file = self.files.file(ctx, area, reference)?;
         must_be_transparent(&file)?;
-        self.demand_on_file(ctx, &found, &file, Operation::Read)?;
+        self.demand_on_file(ctx, area, &file, Operation::Read)?;
         let left = u32::from(file.bytes_from(offset)?);
         if ne == 0 || (ne < NE_SHORT_MAX && ne > left) {
             return Err(wrong_le(left.min(NE_SHORT_MAX)));
         }
         file.answer_binary(ctx, offset, left.min(ne));
-        self.enter(ctx, area, &found);
+        self.enter(ctx, area, &file.area(area, reference));
         Ok(Reply::OK)
     }
 
@@ -92,12 +92,12 @@ impl SocialSecurity {
         bytes: &[u8],
         seal: Option<&Seal<'_>>,
     ) -> Outcome {
-        let (file, found) = self.files.file(ctx, area, reference)?;
+        let file = self.files.file(ctx, area, reference)?;
         must_be_transparent(&file)?;
-        self.demand_on_file(ctx, &found, &file, Operation::Update)?;
-        self.check_seal(ctx, &found, seal)?;
+        self.demand_on_file(ctx, area, &file, Operation::Update)?;
+        self.check_seal(ctx, area, seal)?;
         file.update_binary(ctx, offset, bytes)?;
-        self.enter(ctx, area, &found);
+        self.enter(ctx, area, &file.area(area, reference));
         Ok(Reply::OK)
     }
 
@@ -118,9 +118,10 @@ impl SocialSecurity {
         span: Span,
         ne: u32,
     ) -> Outcome {
-        let (file, mut found) = self.files.file(ctx, area, reference)?;
+        let file = self.files.file(ctx, area, reference)?;
         must_have_records(&file)?;
-        self.demand_on_file(ctx, &found, &file, Operation::Read)?;
+        self.demand_on_file(ctx, area, &file, Operation::Read)?;
+        let mut found = file.area(area, reference);
         let len_max = ne.max(NE_SHORT_MAX);
         let records = file.find_records(ctx, span, found.record(), len_max)?;
         let fits = if ne > NE_SHORT_MAX {
@@ -154,10 +155,11 @@ impl SocialSecurity {
         bytes: &[u8],
         seal: Option<&Seal<'_>>,
     ) -> Outcome {
-        let (file, mut found) = self.files.file(ctx, area, reference)?;
+        let file = self.files.file(ctx, area, reference)?;
         must_have_records(&file)?;
-        self.demand_on_file(ctx, &found, &file, Operation::Update)?;
-        self.check_seal(ctx, &found, seal)?;
+        self.demand_on_file(ctx, area, &file, Operation::Update)?;
+        self.check_seal(ctx, area, seal)?;
+        let mut found = file.area(area, reference);
         let adds = record == Record::Number(1)
             && file.structure() == Structure::Cyclic
             && self.setup.is_on(ctx, Switches::CYCLIC_UPDATE_APPENDS);
@@ -179,7 +181,7 @@ impl SocialSecurity {
         file: &File,
         operation: Operation,
     ) -> Result<(), Sw> {
-        self.demand(ctx, area, &file.rule(operation))
+        self.demand(ctx, area, &file.rule(ctx, operation))
             .or_else(|refusal| match self.files.directory(ctx, area).life() {
                 Life::Creation => Ok(()),
                 Life::Activated | Life::Blocked => Err(refusal),

@@ -97,7 +97,7 @@ impl SocialSecurity {
     fn demand_creation(&self, ctx: &Ctx<'_>, area: &Area) -> Result<Directory, Sw> {
         let directory = self.files.directory(ctx, area);
         if directory.life() != Life::Creation {
-            self.demand(ctx, area, &SocialSecurity::create_rule(&directory))?;
+            self.demand(ctx, area, &SocialSecurity::create_rule(ctx, &directory))?;
         }
         Ok(directory)
     }

@@ -81,10 +81,10 @@ impl SocialSecurity {
         self.check_not_blocked(ctx, &area, intent)?;
         match *intent {
             Intent::Files {
-                intent,
+                ref intent,
                 ne,
                 ref seal,
-            } => self.perform_on_files(ctx, &area, &intent, ne, seal.as_ref()),
+            } => self.perform_on_files(ctx, &area, intent, ne, seal.as_ref()),
             Intent::GetChallenge { len } => self.get_challenge(ctx, len),
             Intent::InternalAuthenticate {
                 ref random,
@@ -187,8 +187,7 @@ impl Applet for SocialSecurity {
     /// Answers with the FCI of the directory with the name selected; before that is
     /// created, with that of the MF.
     fn select(&self, ctx: &mut Ctx<'_>, command: &Command<'_>) -> Outcome {
-        let intent = Intent::try_from(command)?;
-        let selected = self.perform(ctx, &intent);
+        let selected = self.process(ctx, command);
         let area = self.files.area(ctx);
         if selected == Err(Sw::FILE_NOT_FOUND)
             && area.level() == 0
@@ -200,7 +199,11 @@ impl Applet for SocialSecurity {
     }
 
     fn process(&self, ctx: &mut Ctx<'_>, command: &Command<'_>) -> Outcome {
-        self.perform(ctx, &Intent::try_from(command)?)
+        // By reference: an intent is large, and moving it costs more than reading it.
+        match &Intent::try_from(command) {
+            Ok(intent) => self.perform(ctx, intent),
+            Err(sw) => Err(*sw),
+        }
     }
 
     /// Selecting SSSE anew is no selection of another application: rights stay as for

@@ -1,5 +1,6 @@
 //! The social security applet on a card, driven by commands alone.
 
+mod allocation;
 mod command;
 mod model;
 mod power;

@@ -28,9 +28,14 @@ impl Wire for Card {
 
 /// The bytes of these digits, blanks left out.
 pub(crate) fn hex(digits: &str) -> Vec<u8> {
-    let digits: Vec<u32> = digits.chars().filter_map(|digit| digit.to_digit(16)).collect();
+    let digits: Vec<u32> = digits
+        .chars()
+        .filter_map(|digit| digit.to_digit(16))
+        .collect();
     let pairs = digits.chunks_exact(2);
-    pairs.map(|pair| u8::try_from(pair[0] << 4 | pair[1]).unwrap()).collect()
+    pairs
+        .map(|pair| u8::try_from(pair[0] << 4 | pair[1]).unwrap())
+        .collect()
 }
 
 /// The card: SSSE with EF05 (variable, free), EF0C (transparent, 600 bytes, PIN),
