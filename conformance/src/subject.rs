@@ -1,7 +1,7 @@
 //! The subject is a switch: the same cases run on any card behind an `Icc`.
 
 use cardlab::crypto::Key;
-use cardlab::icc::Icc;
+use cardlab::icc::{Icc, Lost};
 
 /// A card to be tested, and the keys that a terminal would have for it.
 pub trait Subject: Sync {
@@ -29,4 +29,42 @@ pub trait Tearable: Icc {
     /// Cuts the power when so many writes more were made, counted from now; `torn`
     /// leaves the next one half done. The next power-on gives it back.
     fn cut(&mut self, after_writes: u64, torn: bool);
+}
+
+/// A card and the switch of its power.
+pub struct Cuttable<I, S> {
+    icc: I,
+    switch: S,
+}
+
+impl<I: Icc, S: FnMut(&mut I, u64, bool)> Cuttable<I, S> {
+    /// Puts a switch to a card: it is told after how many writes, and whether the next
+    /// one is left half done.
+    pub const fn new(icc: I, switch: S) -> Cuttable<I, S> {
+        Cuttable { icc, switch }
+    }
+}
+
+impl<I: Icc, S> Icc for Cuttable<I, S> {
+    fn power_on(&mut self) -> Result<Vec<u8>, Lost> {
+        self.icc.power_on()
+    }
+
+    fn reset(&mut self) -> Result<Vec<u8>, Lost> {
+        self.icc.reset()
+    }
+
+    fn power_off(&mut self) {
+        self.icc.power_off();
+    }
+
+    fn transmit(&mut self, command: &[u8], response: &mut Vec<u8>) -> Result<(), Lost> {
+        self.icc.transmit(command, response)
+    }
+}
+
+impl<I: Icc, S: FnMut(&mut I, u64, bool)> Tearable for Cuttable<I, S> {
+    fn cut(&mut self, after_writes: u64, torn: bool) {
+        (self.switch)(&mut self.icc, after_writes, torn);
+    }
 }

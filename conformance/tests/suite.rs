@@ -4,36 +4,104 @@
 
 mod support;
 
+use cardlab::crypto::Key;
+use cardlab::icc::{Icc, Lost};
+use cardlab::link::t0::T0;
+use cardlab::os::Card;
 use cardlab_conformance::case::Safety;
 use cardlab_conformance::event::{Event, Judged};
 use cardlab_conformance::plan::{self, KnownFailures};
 use cardlab_conformance::runner::{self, Options};
+use cardlab_conformance::subject::{Cuttable, Subject, Tearable};
 use cardlab_conformance::verdict::{Exit, Verdict};
 use cardlab_desk::profile::Profile;
-use support::{Ours, SEED, Way};
+use std::cell::RefCell;
+use std::rc::Rc;
+use support::{Ours, SEED, cut};
 
 const OPTIONS: Options = Options {
     seed: SEED,
     budget: Safety::Irreversible,
 };
 
-/// Runs a profile and gives what was not as expected, and how many were judged.
-fn run(id: &str, way: Way) -> (Vec<String>, usize, Exit) {
-    let profile = Profile::load(id).unwrap();
-    let cases = plan::for_profile(&profile).unwrap();
-    let subject = Ours::issued(&profile, way);
+/// What a run came to.
+struct Ran {
+    unexpected: Vec<String>,
+    verdicts: Vec<(String, Verdict)>,
+    decided: usize,
+    cuts: usize,
+    exit: Exit,
+}
+
+fn run(profile: &Profile, subject: &dyn Subject) -> Ran {
+    let cases = plan::for_profile(profile).unwrap();
     let known = KnownFailures::shipped().unwrap();
     let mut unexpected = Vec::new();
+    let mut verdicts = Vec::new();
     let mut tell = |event: &Event<'_>| {
-        if let Event::Judged(judged) = event
-            && (!judged.is_expected() || judged.verdict == Verdict::Inconclusive)
-        {
-            unexpected.push(tale(judged));
+        if let Event::Judged(judged) = event {
+            verdicts.push((judged.case.id.clone(), judged.verdict));
+            if !judged.is_expected() || judged.verdict == Verdict::Withheld {
+                unexpected.push(tale(judged));
+            }
         }
     };
-    let (summary, exit) = runner::run(&cases, &subject, &profile, OPTIONS, &known, &mut tell);
-    println!("{id} {way:?}: {:?} {:?}", summary.verdicts, summary.took);
-    (unexpected, summary.decided(), exit)
+    let (summary, exit) = runner::run(&cases, subject, profile, OPTIONS, &known, &mut tell);
+    Ran {
+        unexpected,
+        verdicts,
+        decided: summary.decided(),
+        cuts: summary.cuts,
+        exit,
+    }
+}
+
+/// The same card behind T=0.
+struct BehindT0(Ours);
+
+/// A card that two ends hold: the wire and the switch of its power.
+#[derive(Clone)]
+struct Shared(Rc<RefCell<Card>>);
+
+impl Icc for Shared {
+    fn power_on(&mut self) -> Result<Vec<u8>, Lost> {
+        self.0.borrow_mut().power_on()
+    }
+
+    fn reset(&mut self) -> Result<Vec<u8>, Lost> {
+        self.0.borrow_mut().reset()
+    }
+
+    fn power_off(&mut self) {
+        self.0.borrow_mut().power_off();
+    }
+
+    fn transmit(&mut self, command: &[u8], response: &mut Vec<u8>) -> Result<(), Lost> {
+        self.0.borrow_mut().transmit(command, response)
+    }
+}
+
+impl Subject for BehindT0 {
+    fn name(&self) -> &str {
+        "t0"
+    }
+
+    fn fresh(&self) -> Result<Box<dyn Icc + '_>, String> {
+        Ok(Box::new(T0::new(self.0.fork())))
+    }
+
+    fn tearable(&self) -> Option<Box<dyn Tearable + '_>> {
+        let card = Shared(Rc::new(RefCell::new(self.0.fork())));
+        let wire = T0::new(card.clone());
+        let switch = move |_: &mut T0<Shared>, after_writes, torn| {
+            cut(&mut card.0.borrow_mut(), after_writes, torn);
+        };
+        Some(Box::new(Cuttable::new(wire, switch)))
+    }
+
+    fn key(&self, name: &str, version: u8) -> Option<Key> {
+        self.0.key(name, version)
+    }
 }
 
 fn tale(judged: &Judged<'_>) -> String {
@@ -54,25 +122,65 @@ fn tale(judged: &Judged<'_>) -> String {
     tale
 }
 
-fn all_as_expected(way: Way) {
+#[test]
+fn every_profile_passes_in_process_and_through_t0_alike() {
     let mut failures = Vec::new();
     for id in Profile::shipped() {
-        let (unexpected, decided, exit) = run(id, way);
-        assert!(decided >= 400, "{id}: only {decided} cases were judged");
-        if exit != Exit::AsExpected || !unexpected.is_empty() {
-            failures.push(format!("{id} {way:?} {exit:?}"));
-            failures.extend(unexpected);
-        }
+        let profile = Profile::load(id).unwrap();
+        let direct = Ours::issued(&profile);
+        let wired = BehindT0(Ours::issued(&profile));
+        let subjects: [&dyn Subject; 2] = [&direct, &wired];
+        let [direct, wired] = subjects.map(|subject| {
+            let ran = run(&profile, subject);
+            if ran.exit != Exit::AsExpected || !ran.unexpected.is_empty() {
+                failures.push(format!("{id} {} {:?}", subject.name(), ran.exit));
+                failures.extend(ran.unexpected.iter().cloned());
+            }
+            ran
+        });
+        assert!(failures.is_empty(), "{}", failures.join("\n"));
+        assert_eq!(direct.verdicts, wired.verdicts, "{id}");
+        assert_eq!(direct.cuts, wired.cuts, "{id}");
+        assert!(direct.decided >= 400, "{id}: {} judged", direct.decided);
+        println!("{id}: {} judged, {} cuts", direct.decided, direct.cuts);
     }
-    assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
 #[test]
-fn every_profile_passes_in_process() {
-    all_as_expected(Way::InProcess);
+fn a_run_is_a_function_of_its_seed() {
+    let profile = Profile::load("henan-3.0").unwrap();
+    let ours = Ours::issued(&profile);
+    let first = run(&profile, &ours);
+    let again = run(&profile, &ours);
+    assert_eq!(first.verdicts, again.verdicts);
+    let anew = run(&profile, &Ours::issued(&profile));
+    assert_eq!(first.verdicts, anew.verdicts);
 }
 
 #[test]
-fn every_profile_passes_through_t0() {
-    all_as_expected(Way::T0);
+fn every_case_makes_the_same_exchanges_each_time() {
+    let profile = Profile::load("henan-2.0").unwrap();
+    let ours = Ours::issued(&profile);
+    for case in plan::for_profile(&profile).unwrap() {
+        let trace = || runner::judge(&case, &ours, &profile, Safety::Irreversible).trace;
+        assert_eq!(trace(), trace(), "{}", case.id);
+    }
+}
+
+#[test]
+fn a_budget_withholds_what_does_worse_to_a_card() {
+    let profile = Profile::load("henan-2.0").unwrap();
+    let ours = Ours::issued(&profile);
+    for case in plan::for_profile(&profile).unwrap() {
+        let judged = runner::judge(&case, &ours, &profile, Safety::ReadOnly);
+        let withheld = judged.verdict == Verdict::Withheld;
+        let applies = case.unmet(&profile).is_none();
+        assert_eq!(
+            withheld,
+            applies && case.safety > Safety::ReadOnly,
+            "{}",
+            case.id
+        );
+        assert!(!withheld || judged.trace.is_empty());
+    }
 }

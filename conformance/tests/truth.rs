@@ -24,7 +24,7 @@ use cardlab_desk::profile::Profile;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
-use support::{Ours, Way};
+use support::Ours;
 
 /// How many variants of each command are tried.
 const VARIANTS: usize = 3;
@@ -147,7 +147,7 @@ impl Subject for WatchedSubject<'_> {
 fn no_refusal_leaves_a_trace_in_memory() {
     for id in ["henan-2.0", "henan-3.0"] {
         let profile = Profile::load(id).unwrap();
-        let ours = Ours::issued(&profile, Way::InProcess);
+        let ours = Ours::issued(&profile);
         let seen = Mutex::new(Seen::default());
         let subject = WatchedSubject {
             ours: &ours,

@@ -1,12 +1,13 @@
-//! The card of this house as a subject, in process and behind T=0.
+//! The card of this house as a subject.
+
+#![expect(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
 use cardlab::crypto::Key;
-use cardlab::icc::{Icc, Lost};
-use cardlab::link::t0::T0;
+use cardlab::icc::Icc;
 use cardlab::memory::{Cut, Ending};
 use cardlab::os::Card;
 use cardlab_applets::ROM;
-use cardlab_conformance::subject::{Subject, Tearable};
+use cardlab_conformance::subject::{Cuttable, Subject, Tearable};
 use cardlab_desk::hsm::CardKeys;
 use cardlab_desk::issue::issue;
 use cardlab_desk::profile::Profile;
@@ -15,32 +16,21 @@ use std::sync::Mutex;
 /// The seed of every card in these tests.
 pub(crate) const SEED: u64 = 20_240_601;
 
-/// How a card is reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Way {
-    /// Called directly.
-    InProcess,
-    /// Byte by byte.
-    T0,
-}
-
-/// A card that was issued once; each case gets a fork.
+/// A card that was issued once; each case gets a fork, in process.
 pub(crate) struct Ours {
     card: Mutex<Card>,
     keys: CardKeys,
-    way: Way,
 }
 
 impl Ours {
     /// Manufactures and issues a card.
-    pub(crate) fn issued(profile: &Profile, way: Way) -> Ours {
+    pub(crate) fn issued(profile: &Profile) -> Ours {
         let mut card = Card::manufacture(&ROM, SEED);
         let issued = issue(&mut card, profile, SEED).unwrap();
         card.power_off();
         Ours {
             card: Mutex::new(card),
             keys: issued.keys().clone(),
-            way,
         }
     }
 
@@ -52,22 +42,15 @@ impl Ours {
 
 impl Subject for Ours {
     fn name(&self) -> &str {
-        match self.way {
-            Way::InProcess => "in-process",
-            Way::T0 => "t0",
-        }
+        "in-process"
     }
 
     fn fresh(&self) -> Result<Box<dyn Icc + '_>, String> {
-        let card = self.fork();
-        Ok(match self.way {
-            Way::InProcess => Box::new(card),
-            Way::T0 => Box::new(T0::new(card)),
-        })
+        Ok(Box::new(self.fork()))
     }
 
     fn tearable(&self) -> Option<Box<dyn Tearable + '_>> {
-        Some(Box::new(Torn(self.fork())))
+        Some(Box::new(Cuttable::new(self.fork(), cut)))
     }
 
     fn key(&self, name: &str, version: u8) -> Option<Key> {
@@ -76,44 +59,20 @@ impl Subject for Ours {
 }
 
 /// The ways in which a write is left half done, taken in turn.
-const TORN: [Ending; 4] = [
+const TORN: [Ending; 5] = [
     Ending::Prefix,
     Ending::Suffix,
     Ending::MixedByte,
     Ending::Comb,
+    Ending::Noise,
 ];
 
-/// A card whose power is in our hands.
-struct Torn(Card);
-
-impl Icc for Torn {
-    fn power_on(&mut self) -> Result<Vec<u8>, Lost> {
-        self.0.power_on()
-    }
-
-    fn reset(&mut self) -> Result<Vec<u8>, Lost> {
-        self.0.reset()
-    }
-
-    fn power_off(&mut self) {
-        self.0.power_off();
-    }
-
-    fn transmit(&mut self, command: &[u8], response: &mut Vec<u8>) -> Result<(), Lost> {
-        self.0.transmit(command, response)
-    }
-}
-
-impl Tearable for Torn {
-    fn cut(&mut self, after_writes: u64, torn: bool) {
-        let ending = if torn {
-            TORN[usize::try_from(after_writes).unwrap() % TORN.len()]
-        } else {
-            Ending::Clean
-        };
-        self.0.cut(Cut {
-            after_writes,
-            ending,
-        });
-    }
+/// Cuts the power of a card.
+pub(crate) fn cut(card: &mut Card, after_writes: u64, torn: bool) {
+    let turn = usize::try_from(after_writes % 5).unwrap();
+    let ending = if torn { TORN[turn] } else { Ending::Clean };
+    card.cut(Cut {
+        after_writes,
+        ending,
+    });
 }
