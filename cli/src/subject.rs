@@ -9,7 +9,7 @@ use cardlab::link::t0::T0;
 use cardlab::link::vpcd::{self, Vpcd};
 use cardlab::memory::{Cut, Ending};
 use cardlab::os::Card;
-use cardlab_conformance::subject::{Subject, Tearable};
+use cardlab_conformance::subject::{Cuttable, Subject, Tearable};
 use cardlab_conformance::verdict::Exit;
 use cardlab_desk::hsm::{CardKeys, Hsm, TestRoot};
 use cardlab_desk::profile::Profile;
@@ -137,45 +137,18 @@ impl Subject for Ours {
             Reach::T0 => Box::new(T0::new(slot.clone())),
             Reach::Pcscd { .. } => return None,
         };
-        Some(Box::new(Torn { icc, slot }))
+        let switch = move |_: &mut Box<dyn Icc>, after_writes, torn| {
+            let ending = if torn { Ending::Prefix } else { Ending::Clean };
+            lock(&slot.0).cut(Cut {
+                after_writes,
+                ending,
+            });
+        };
+        Some(Box::new(Cuttable::new(icc, switch)))
     }
 
     fn key(&self, name: &str, version: u8) -> Option<Key> {
         self.keys.key(name, version).cloned()
-    }
-}
-
-/// A card, and its power beside it.
-struct Torn {
-    icc: Box<dyn Icc>,
-    slot: Slot,
-}
-
-impl Tearable for Torn {
-    fn cut(&mut self, after_writes: u64, torn: bool) {
-        let ending = if torn { Ending::Prefix } else { Ending::Clean };
-        lock(&self.slot.0).cut(Cut {
-            after_writes,
-            ending,
-        });
-    }
-}
-
-impl Icc for Torn {
-    fn power_on(&mut self) -> Result<Vec<u8>, Lost> {
-        self.icc.power_on()
-    }
-
-    fn reset(&mut self) -> Result<Vec<u8>, Lost> {
-        self.icc.reset()
-    }
-
-    fn power_off(&mut self) {
-        self.icc.power_off();
-    }
-
-    fn transmit(&mut self, command: &[u8], response: &mut Vec<u8>) -> Result<(), Lost> {
-        self.icc.transmit(command, response)
     }
 }
 
