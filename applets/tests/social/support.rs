@@ -78,7 +78,8 @@ impl Bench {
         bench
     }
 
-    fn install(&mut self, switches: u8) {
+    /// Gives the card an ATR and the applet.
+    pub(crate) fn install(&mut self, switches: u8) {
         let id = self.algorithm.id();
         self.ok("80DA5F51 0A 3B66000080318066B082");
         self.ok(&format!(
