@@ -75,38 +75,45 @@ mod command {
     }
 }
 
-/// What comes before a command.
+/// What comes before a command, and what it takes of the host's memory: the row "max
+/// alloc" is the most that was in use at once.
 mod card {
     use super::{Bencher, Card, Icc, Wire, issued};
-
-    #[divan::bench]
-    fn fork(bencher: Bencher<'_, '_>) {
-        let mut card = issued::card();
-        bencher.bench_local(|| card.fork());
-    }
-
-    #[divan::bench]
-    fn fork_power_on_and_select(bencher: Bencher<'_, '_>) {
-        let mut card = issued::card();
-        let select = super::hex(issued::SELECT_SSSE);
-        bencher.bench_local(|| {
-            let mut fork = card.fork();
-            let mut response = Vec::new();
-            fork.power_on().unwrap();
-            fork.transmit(&select, &mut response).unwrap();
-            (fork, response)
-        });
-    }
+    use cardlab_desk::issue::issue as issue_to;
+    use cardlab_desk::profile::Profile;
 
     #[divan::bench]
     fn manufacture() -> Card {
         Card::manufacture(&cardlab_applets::ROM, 1)
     }
 
+    /// A whole social security card, each file, record and key over the wire.
+    #[divan::bench(args = ["national-1.0", "henan-2.0", "henan-3.0"])]
+    fn issue(bencher: Bencher<'_, '_>, profile: &str) {
+        let profile = Profile::load(profile).unwrap();
+        bencher.bench_local(|| issued_from(&profile));
+    }
+
     #[divan::bench]
-    fn issue() -> Card {
-        let mut card = issued::card();
-        card.ok(issued::VERIFY);
+    fn fork(bencher: Bencher<'_, '_>) {
+        let mut card = issued_from(&Profile::load("henan-3.0").unwrap());
+        bencher.bench_local(|| card.fork());
+    }
+
+    #[divan::bench]
+    fn fork_power_on_and_verify(bencher: Bencher<'_, '_>) {
+        let mut card = issued_from(&Profile::load("henan-3.0").unwrap());
+        bencher.bench_local(|| {
+            let mut fork = card.fork();
+            fork.power_on().unwrap();
+            fork.ok(issued::VERIFY);
+            fork
+        });
+    }
+
+    fn issued_from(profile: &Profile) -> Card {
+        let mut card = Card::manufacture(&cardlab_applets::ROM, 1);
+        issue_to(&mut card, profile, 2).unwrap();
         card
     }
 }
