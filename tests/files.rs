@@ -43,11 +43,11 @@ impl Applet for Free {
             Intent::Select {
                 target, occurrence, ..
             } => {
-                let (selected, found) = self.files.select(ctx, &area, target, occurrence, true)?;
+                let selected = self.files.select(ctx, &area, target, occurrence, true)?;
                 if let Selected::Directory(directory) = selected {
                     directory.answer_fci(ctx);
                 }
-                area = found;
+                area = selected.area(ctx, &area);
             }
             Intent::ReadBinary { file, offset } => {
                 let (file, found) = self.open(ctx, &area, file)?;

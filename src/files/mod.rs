@@ -22,27 +22,18 @@ pub use command::{
 };
 pub use record::{Found, Occurrence, Record, Span};
 pub use tree::{
-    Directory, FID_MF, FILE_MAX, File, Life, NewDirectory, NewFile, SFI_MAX, Shape, Structure, Tree,
+    Directory, FID_MF, FILE_MAX, File, Life, NewDirectory, NewFile, SFI_MAX, Selected, Shape,
+    Structure, Tree,
 };
 
 use crate::apdu::Sw;
 use crate::applet::{Ctx, Plan, Transient};
-use tree::Node;
 
 /// The files of one applet.
 #[derive(Debug)]
 pub struct Files {
     tree: Tree,
     area: Transient<Area>,
-}
-
-/// What a SELECT found.
-#[derive(Clone, Copy, Debug)]
-pub enum Selected {
-    /// The MF, a DDF or an ADF.
-    Directory(Directory),
-    /// An EF.
-    File(File),
 }
 
 impl Files {
@@ -110,7 +101,7 @@ impl Files {
         Ok(self.tree.file(ctx, file.ok_or(absent)?))
     }
 
-    /// What a SELECT names, and the area in which it is current.
+    /// What a SELECT names; [`Selected::area`] is the area in which it is current.
     ///
     /// A FID alone means, in this order: the MF, the current directory, a child of
     /// it, its parent, a directory beside it. A name means the directory called so
@@ -126,27 +117,22 @@ impl Files {
         target: Target<'_>,
         occurrence: Occurrence,
         partial: bool,
-    ) -> Result<(Selected, Area), Sw> {
+    ) -> Result<Selected, Sw> {
         let current = self.tree.directory(ctx, area);
-        let node = match target {
-            Target::MasterFile | Target::Fid(FID_MF) => Some(Node::Directory(self.root(ctx))),
-            Target::Fid(fid) if fid == current.fid() => Some(Node::Directory(current)),
+        let is_directory = |found: &Selected| matches!(found, Selected::Directory(_));
+        let found = match target {
+            Target::MasterFile | Target::Fid(FID_MF) => Some(Selected::Directory(self.root(ctx))),
+            Target::Fid(fid) if fid == current.fid() => Some(Selected::Directory(current)),
             Target::Fid(fid) => current.child(ctx, fid).or_else(|| {
                 let parent = self.tree.parent(ctx, &current)?;
                 if parent.fid() == fid {
-                    return Some(Node::Directory(parent));
+                    return Some(Selected::Directory(parent));
                 }
-                parent
-                    .child(ctx, fid)
-                    .filter(|node| matches!(node, Node::Directory(_)))
+                parent.child(ctx, fid).filter(is_directory)
             }),
-            Target::ChildDirectory(fid) => current
-                .child(ctx, fid)
-                .filter(|node| matches!(node, Node::Directory(_))),
-            Target::ChildFile(fid) => current
-                .child(ctx, fid)
-                .filter(|node| matches!(node, Node::File(_))),
-            Target::Parent => self.tree.parent(ctx, &current).map(Node::Directory),
+            Target::ChildDirectory(fid) => current.child(ctx, fid).filter(is_directory),
+            Target::ChildFile(fid) => current.child(ctx, fid).filter(|node| !is_directory(node)),
+            Target::Parent => self.tree.parent(ctx, &current).map(Selected::Directory),
             Target::Name(name) => {
                 let after = match occurrence {
                     Occurrence::First => None,
@@ -155,13 +141,10 @@ impl Files {
                 };
                 self.tree
                     .directory_by_name(ctx, name, partial, after)
-                    .map(Node::Directory)
+                    .map(Selected::Directory)
             }
         };
-        match node.ok_or(Sw::FILE_NOT_FOUND)? {
-            Node::Directory(directory) => Ok((Selected::Directory(directory), directory.area(ctx))),
-            Node::File(file) => Ok((Selected::File(file), area.with_file(file.reference()))),
-        }
+        found.ok_or(Sw::FILE_NOT_FOUND)
     }
 
     fn root(&self, ctx: &Ctx<'_>) -> Directory {

@@ -363,13 +363,13 @@ impl Directory {
     }
 
     /// The child with this FID.
-    pub(super) fn child(&self, ctx: &Ctx<'_>, fid: u16) -> Option<Node> {
+    pub(super) fn child(&self, ctx: &Ctx<'_>, fid: u16) -> Option<Selected> {
         let mut next = self.reference_at(ctx, AT_FIRST_CHILD);
         while next != Ref::NONE {
             let object = ctx.object(next);
             let header = Header::read(ctx, object);
             if header.fid() == fid {
-                return Some(Node::of(object, header));
+                return Some(Selected::of(object, header));
             }
             next = read_reference(ctx, object, AT_SIBLING);
         }
@@ -471,19 +471,31 @@ impl File {
     }
 }
 
-/// A directory or an EF.
+/// A directory or an EF: what a SELECT found.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Node {
+pub enum Selected {
+    /// The MF, a DDF or an ADF.
     Directory(Directory),
+    /// An EF.
     File(File),
 }
 
-impl Node {
-    fn of(object: Object, header: Header) -> Node {
+impl Selected {
+    fn of(object: Object, header: Header) -> Selected {
         if header.byte(0) == KIND_DIRECTORY {
-            Node::Directory(Directory { object, header })
+            Selected::Directory(Directory { object, header })
         } else {
-            Node::File(File { object, header })
+            Selected::File(File { object, header })
+        }
+    }
+
+    /// The area in which it is current, after a SELECT in another area.
+    #[must_use]
+    #[inline]
+    pub fn area(&self, ctx: &Ctx<'_>, area: &Area) -> Area {
+        match self {
+            Selected::Directory(directory) => directory.area(ctx),
+            Selected::File(file) => area.with_file(file.reference()),
         }
     }
 }

@@ -10,16 +10,10 @@
 use cardlab::apdu::{Command, Sw};
 use cardlab::files;
 
-/// What a command wants. It can carry a PIN or a key, so it cannot be printed.
+/// What a command wants that is not the file system's. It can carry a PIN or a key, so
+/// it cannot be printed.
 #[derive(Clone, Copy)]
 pub(super) enum Intent<'a> {
-    /// Something with files; `ne` is the Ne of a reading command, `seal` the secure
-    /// messaging of an updating one.
-    Files {
-        intent: files::Intent<'a>,
-        ne: u32,
-        seal: Option<Seal<'a>>,
-    },
     /// Draw a random number of this length, 4, 8 or 16.
     GetChallenge { len: u8 },
     /// Prove the card to the terminal.
@@ -213,7 +207,7 @@ impl<'a> TryFrom<&Command<'a>> for Intent<'a> {
                 })
             }
             INS_WRITE_KEY => write_key(command),
-            _ => files(command),
+            _ => Err(Sw::INS_NOT_SUPPORTED),
         }
     }
 }
@@ -398,27 +392,55 @@ fn write_key<'a>(command: &Command<'a>) -> Result<Intent<'a>, Sw> {
     }
 }
 
-/// The commands of the file system, as far as this applet has them.
+/// A command of the file system, its secure messaging taken off; what it wants, the
+/// file system reads.
+pub(super) struct OnFiles<'a> {
+    /// The command without its MAC.
+    pub(super) command: Command<'a>,
+    /// The secure messaging of an updating command, or what is wrong with it.
+    pub(super) seal: Option<Result<Seal<'a>, Sw>>,
+}
+
+/// Whether an instruction is the file system's.
 #[inline]
-fn files<'a>(command: &Command<'a>) -> Result<Intent<'a>, Sw> {
-    // SELECT knows P1 00, 02 and 04, and P2 00 or, with a name, 02.
-    if command.ins == files::INS_SELECT
-        && !matches!(
-            [command.p1, command.p2],
-            [0x00 | 0x02 | 0x04, 0x00] | [0x04, 0x02]
-        )
-    {
-        return Err(Sw::WRONG_P1_P2);
+pub(super) const fn is_on_files(ins: u8) -> bool {
+    matches!(
+        ins,
+        files::INS_SELECT
+            | files::INS_READ_BINARY
+            | files::INS_READ_RECORD
+            | files::INS_UPDATE_BINARY
+            | files::INS_UPDATE_RECORD
+            | files::INS_CREATE_FILE
+            | files::INS_ACTIVATE_FILE
+    )
+}
+
+impl<'a> TryFrom<&Command<'a>> for OnFiles<'a> {
+    type Error = Sw;
+
+    /// Checks the class, and P1-P2 as far as this applet has fewer of them than the
+    /// file system.
+    #[inline]
+    fn try_from(command: &Command<'a>) -> Result<OnFiles<'a>, Sw> {
+        check_class(command)?;
+        // SELECT knows P1 00, 02 and 04, and P2 00 or, with a name, 02.
+        if command.ins == files::INS_SELECT
+            && !matches!(
+                [command.p1, command.p2],
+                [0x00 | 0x02 | 0x04, 0x00] | [0x04, 0x02]
+            )
+        {
+            return Err(Sw::WRONG_P1_P2);
+        }
+        let seal = (command.class.base() == 0x04).then(|| seal(command));
+        let data = match seal {
+            Some(Ok(seal)) => seal.data,
+            Some(Err(_)) | None => command.data,
+        };
+        Ok(OnFiles {
+            command: Command { data, ..*command },
+            seal,
+        })
     }
-    let seal = (command.class.base() == 0x04).then(|| seal(command));
-    // P1-P2 come before the length, and so before a MAC that is missing.
-    let data = match seal {
-        Some(Ok(seal)) => seal.data,
-        Some(Err(_)) | None => command.data,
-    };
-    Ok(Intent::Files {
-        intent: files::Intent::try_from(&Command { data, ..*command })?,
-        ne: command.ne,
-        seal: seal.transpose()?,
-    })
 }

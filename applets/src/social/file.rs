@@ -36,7 +36,8 @@ impl SocialSecurity {
         occurrence: Occurrence,
     ) -> Outcome {
         let partial = !self.setup.is_on(ctx, Switches::WHOLE_NAMES_ONLY);
-        let (selected, found) = self.files.select(ctx, area, target, occurrence, partial)?;
+        let selected = self.files.select(ctx, area, target, occurrence, partial)?;
+        let found = selected.area(ctx, area);
         if self.is_blocked(ctx, &found) {
             return Err(Sw::APPLICATION_BLOCKED);
         }

@@ -45,7 +45,7 @@ use cardlab::aid::Aid;
 use cardlab::apdu::{Command, Sw};
 use cardlab::applet::{Applet, Ctx, Install, Module, Nv, Outcome, OwnerPin, Plan, Transient};
 use cardlab::files::{self, Area, FID_MF, Files, Life, NewDirectory, Rules, Target};
-use command::Intent;
+use command::{Intent, OnFiles};
 use data::Setup;
 
 /// Level of SSSE below the MF.
@@ -73,6 +73,23 @@ pub struct SocialSecurity {
 }
 
 impl SocialSecurity {
+    /// Carries a command of the file system out.
+    #[inline]
+    fn process_on_files(&self, ctx: &mut Ctx<'_>, command: &Command<'_>) -> Outcome {
+        let on_files = OnFiles::try_from(command)?;
+        // An intent is large: it is read where it was made, for moving it costs more.
+        let intent = &files::Intent::try_from(&on_files.command);
+        let intent = intent.as_ref().map_err(|sw| *sw)?;
+        // P1-P2 come before the length, and so before a MAC that is missing.
+        let seal = on_files.seal.transpose()?;
+        let area = self.files.area(ctx);
+        // In a blocked application only SELECT and the blocking commands are answered.
+        if !matches!(intent, files::Intent::Select { .. }) && self.is_blocked(ctx, &area) {
+            return Err(Sw::APPLICATION_BLOCKED);
+        }
+        self.perform_on_files(ctx, &area, intent, command.ne, seal.as_ref())
+    }
+
     /// Carries an intent out.
     #[inline]
     fn perform(&self, ctx: &mut Ctx<'_>, intent: &Intent<'_>) -> Outcome {
@@ -80,11 +97,6 @@ impl SocialSecurity {
         let area = self.files.area(ctx);
         self.check_not_blocked(ctx, &area, intent)?;
         match *intent {
-            Intent::Files {
-                ref intent,
-                ne,
-                ref seal,
-            } => self.perform_on_files(ctx, &area, intent, ne, seal.as_ref()),
             Intent::GetChallenge { len } => self.get_challenge(ctx, len),
             Intent::InternalAuthenticate {
                 ref random,
@@ -162,11 +174,7 @@ impl SocialSecurity {
     fn check_not_blocked(&self, ctx: &Ctx<'_>, area: &Area, intent: &Intent<'_>) -> Result<(), Sw> {
         let passes = matches!(
             intent,
-            Intent::Files {
-                intent: files::Intent::Select { .. },
-                ..
-            } | Intent::BlockApplication { .. }
-                | Intent::BlockCard { .. }
+            Intent::BlockApplication { .. } | Intent::BlockCard { .. }
         );
         if !passes && self.is_blocked(ctx, area) {
             return Err(Sw::APPLICATION_BLOCKED);
@@ -199,7 +207,9 @@ impl Applet for SocialSecurity {
     }
 
     fn process(&self, ctx: &mut Ctx<'_>, command: &Command<'_>) -> Outcome {
-        // By reference: an intent is large, and moving it costs more than reading it.
+        if command::is_on_files(command.ins) {
+            return self.process_on_files(ctx, command);
+        }
         match &Intent::try_from(command) {
             Ok(intent) => self.perform(ctx, intent),
             Err(sw) => Err(*sw),
