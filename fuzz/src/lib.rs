@@ -15,6 +15,8 @@
 //! | FFFF  | a warm reset                                                     |
 //! | FFFE  | a power cycle                                                    |
 //! | FFFD  | power goes in the next command; a byte says when and how         |
+//! | FFFC  | a key is proven with a fresh challenge; a byte says which        |
+//! | FFFB  | the next command gets its MAC; a byte says under which key       |
 //! | other | the length of a command, and the command; the last may be shorter |
 
 #[path = "../../applets/tests/social/support.rs"]
@@ -136,57 +138,156 @@ pub fn tlv(bytes: &[u8]) {
 
 /// The cards of a session, by their numbers: an issued one, an issued one with the other
 /// algorithm and switches, and one as it comes from the factory.
-fn card(number: u8) -> Card {
+fn bench(number: u8) -> Bench {
     thread_local! {
-        static CARDS: RefCell<[Card; 3]> = RefCell::new([
-            Bench::new(Algorithm::Des, 0).card,
-            Bench::new(Algorithm::Sm4, FIRST_CHANGE | CYCLIC_APPENDS).card,
-            Bench::blank(Algorithm::Des).card,
+        static CARDS: RefCell<[Bench; 3]> = RefCell::new([
+            Bench::new(Algorithm::Des, 0),
+            Bench::new(Algorithm::Sm4, FIRST_CHANGE | CYCLIC_APPENDS),
+            Bench::blank(Algorithm::Des),
         ]);
     }
-    CARDS.with_borrow_mut(|cards| cards[usize::from(number) % cards.len()].fork())
+    CARDS.with_borrow_mut(|cards| {
+        let index = usize::from(number) % cards.len();
+        let card = &mut cards[index];
+        card.sent.clear();
+        card.fork()
+    })
+}
+
+/// The keys that a session can prove: directory, KID.
+const KEYS: [(u16, u8); 12] = [
+    (0xDDF1, 0x00),
+    (0xDDF1, 0x04),
+    (0xDDF1, 0x05),
+    (0xDDF1, 0x06),
+    (0xDDF1, 0x0A),
+    (0xDF01, 0x00),
+    (0xDF01, 0x83),
+    (0xDF01, 0x84),
+    (0xDF01, 0x88),
+    (0xDF04, 0x00),
+    (0xDF04, 0x83),
+    (0xDF04, 0x84),
+];
+
+/// The keys for messages.
+const MESSAGE_KEYS: [(u16, u8); 3] = [(0xDDF1, 0x02), (0xDF01, 0x82), (0xDF04, 0x82)];
+
+/// Takes a byte off.
+fn next<'a>(rest: &mut &'a [u8]) -> Option<&'a u8> {
+    let (first, behind) = rest.split_first()?;
+    *rest = behind;
+    Some(first)
 }
 
 /// Any row of events; the status words that were answered.
-pub fn session(bytes: &[u8]) -> Vec<Sw> {
-    let mut answered = Vec::new();
-    let Some((&number, mut rest)) = bytes.split_first() else {
-        return answered;
+pub fn session(mut bytes: &[u8]) -> Vec<Sw> {
+    let rest = &mut bytes;
+    let Some(&number) = next(rest) else {
+        return Vec::new();
     };
-    let mut card = card(number);
-    let mut contents = card.contents();
-    let mut cut = None;
+    let mut run = Run {
+        bench: bench(number),
+        contents: Vec::new(),
+        answered: Vec::new(),
+        cut: None,
+        message_key: None,
+    };
+    run.contents = run.bench.card.contents();
     while let Some((&event, behind)) = rest.split_first_chunk::<2>() {
-        rest = behind;
+        *rest = behind;
         match u16::from_be_bytes(event) {
-            0xFFFF => assert!(card.reset().is_ok()),
-            0xFFFE => assert!(card.power_on().is_ok()),
-            0xFFFD => {
-                let Some((&how, behind)) = rest.split_first() else {
-                    break;
-                };
-                rest = behind;
-                cut = Some(Cut {
-                    after_writes: u64::from(how >> 3),
-                    ending: Ending::ALL[usize::from(how & 7) % Ending::ALL.len()],
-                });
+            0xFFFF => assert!(run.bench.card.reset().is_ok()),
+            0xFFFE => assert!(run.bench.card.power_on().is_ok()),
+            event @ 0xFFFB..=0xFFFD => {
+                let Some(&how) = next(rest) else { break };
+                run.prepare(event, how);
             }
             len => {
                 let (command, behind) = rest.split_at(rest.len().min(usize::from(len)));
-                rest = behind;
-                match cut.take() {
-                    Some(cut) => exchange_cut(&mut card, command, cut, &mut contents),
-                    None => answered.push(exchange(&mut card, command, &mut contents)),
-                }
+                *rest = behind;
+                run.send(command);
             }
         }
     }
     // What is there is there after power-on, and in another card with this memory.
-    assert!(card.power_on().is_ok());
-    assert!(card.contents() == contents, "power-on changes memory");
-    let opened = Card::open(&cardlab_applets::ROM, card.pages());
+    let Run {
+        mut bench,
+        contents,
+        answered,
+        ..
+    } = run;
+    assert!(bench.card.power_on().is_ok());
+    assert!(bench.card.contents() == contents, "power-on changes memory");
+    let opened = Card::open(&cardlab_applets::ROM, bench.card.pages());
     assert!(opened.is_ok_and(|opened| opened.contents() == contents));
     answered
+}
+
+/// A session as far as it has come.
+struct Run {
+    bench: Bench,
+    /// What memory holds.
+    contents: Vec<u8>,
+    answered: Vec<Sw>,
+    /// What the next command meets.
+    cut: Option<Cut>,
+    /// What the next command is sealed with.
+    message_key: Option<(u16, u8)>,
+}
+
+impl Run {
+    fn prepare(&mut self, event: u16, how: u8) {
+        let which = usize::from(how);
+        match event {
+            0xFFFD => {
+                self.cut = Some(Cut {
+                    after_writes: u64::from(how >> 3),
+                    ending: Ending::ALL[usize::from(how & 7) % Ending::ALL.len()],
+                });
+            }
+            0xFFFC => {
+                let (directory, kid) = KEYS[which % KEYS.len()];
+                if let Some(challenge) = self.challenge() {
+                    let proof = self.bench.proof_for(directory, kid, 1, &challenge);
+                    let header = [0x00, 0x82, 0x00, kid, 0x10];
+                    self.send(&[&header[..], &proof].concat());
+                }
+            }
+            _ => self.message_key = Some(MESSAGE_KEYS[which % MESSAGE_KEYS.len()]),
+        }
+    }
+
+    /// A random number of the card, where it gives one.
+    fn challenge(&mut self) -> Option<[u8; 8]> {
+        let mut response = Vec::new();
+        let answered = self.bench.card.transmit(&[0, 0x84, 0, 0, 8], &mut response);
+        assert_eq!(answered, Ok(()));
+        self.contents = self.bench.card.contents();
+        response.strip_suffix(&[0x90, 0x00])?.try_into().ok()
+    }
+
+    fn send(&mut self, command: &[u8]) {
+        let sealed;
+        let mut command = command;
+        if let (Some(key), Some((header, data))) =
+            (self.message_key.take(), command.split_at_checked(4))
+        {
+            // Longer data have no place for the MAC in one command.
+            let data = data.get(..200).unwrap_or(data);
+            if let Some(challenge) = self.challenge() {
+                sealed = self.bench.sealed_with(header, data, key, &challenge);
+                command = &sealed;
+            }
+        }
+        let card = &mut self.bench.card;
+        match self.cut.take() {
+            Some(cut) => exchange_cut(card, command, cut, &mut self.contents),
+            None => self
+                .answered
+                .push(exchange(card, command, &mut self.contents)),
+        }
+    }
 }
 
 /// One command and what its answer promises.
@@ -269,7 +370,11 @@ struct Torn {
 
 impl Torn {
     fn new() -> Option<Torn> {
-        let mut store = Silicon::format(Tear::new(Pages::new(64 * 1024)));
+        thread_local! {
+            static BLANK: RefCell<Silicon> =
+                RefCell::new(Silicon::format(Tear::new(Pages::new(64 * 1024))));
+        }
+        let mut store = BLANK.with_borrow_mut(Silicon::fork);
         let len = u32::try_from(LEN).ok()?;
         Some(Torn {
             written: store.allocate(Owner::OS, len)?,

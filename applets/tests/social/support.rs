@@ -218,11 +218,25 @@ impl Bench {
     /// The data of an EXTERNAL AUTHENTICATION for a fresh challenge.
     pub(crate) fn proof(&mut self, directory: u16, kid: u8, version: u8) -> String {
         let challenge = self.ok("00840000 08");
+        hex::encode(self.proof_for(directory, kid, version, &challenge))
+    }
+
+    /// The data of an EXTERNAL AUTHENTICATION for this challenge.
+    pub(crate) fn proof_for(
+        &self,
+        directory: u16,
+        kid: u8,
+        version: u8,
+        challenge: &[u8],
+    ) -> [u8; 16] {
         let key = self.the_key(directory, 0, kid, version);
-        let session = derive::session_key(&key.expand(), &challenge).expect("8 bytes");
+        let session = derive::session_key(&key.expand(), challenge).expect("a challenge");
         let raw = [1, 2, 3, 4, 5, 6, 7, 8];
-        let code = derive::authenticate(&session.expand(), &raw);
-        format!("{}{}", hex::encode(code), hex::encode(raw))
+        let mut proof = [0; 16];
+        let (code, rest) = proof.split_at_mut(8);
+        code.copy_from_slice(&derive::authenticate(&session.expand(), &raw));
+        rest.copy_from_slice(&raw);
+        proof
     }
 
     pub(crate) fn authenticate(&mut self, directory: u16, kid: u8, version: u8) -> Sw {
@@ -240,12 +254,12 @@ impl Bench {
     /// A command of 4 header bytes with its MAC, for a fresh challenge.
     pub(crate) fn sealed(&mut self, header: &str, data: &[u8], stk: (u16, u8)) -> Vec<u8> {
         let challenge = self.ok("00840000 08");
-        self.sealed_with(header, data, stk, &challenge)
+        self.sealed_with(&bytes(header), data, stk, &challenge)
     }
 
     pub(crate) fn sealed_with(
-        &mut self,
-        header: &str,
+        &self,
+        header: &[u8],
         data: &[u8],
         (directory, kid): (u16, u8),
         challenge: &[u8],
@@ -254,7 +268,7 @@ impl Bench {
         let session = derive::session_key(&key.expand(), challenge)
             .expect("a challenge")
             .expand();
-        let mut command = bytes(header);
+        let mut command = header.to_vec();
         command.push(u8::try_from(data.len() + 4).expect("short"));
         let mac = derive::mac(&session, &[&command, data]);
         command.extend_from_slice(data);
@@ -271,6 +285,11 @@ impl Bench {
             .expand();
         let mut buffer = [0; 32];
         let len = derive::encipher(&session, pin, &mut buffer).expect("room");
-        self.sealed_with("84240001", &buffer[..len], (0xDDF1, 0x02), &challenge)
+        self.sealed_with(
+            &bytes("84240001"),
+            &buffer[..len],
+            (0xDDF1, 0x02),
+            &challenge,
+        )
     }
 }

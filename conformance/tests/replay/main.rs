@@ -9,6 +9,7 @@ mod seeds;
 #[path = "../../../fuzz/src/lib.rs"]
 pub mod targets;
 
+use cardlab::apdu::Sw;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -66,7 +67,19 @@ fn the_seeds_are_as_they_would_be_recorded() {
 #[test]
 fn every_seed_of_a_session_gets_where_it_was_recorded_to() {
     for seed in seeds::sessions() {
-        let answered = targets::session(&seed.bytes());
-        assert_eq!(answered, seed.answered, "{}", seed.name);
+        let mut answered = targets::session(&seed.bytes()).into_iter();
+        // Between them are answers to what the replay sends itself.
+        for sw in seed.answered {
+            assert!(answered.any(|answer| answer == sw), "{}: {sw}", seed.name);
+        }
+    }
+}
+
+#[test]
+fn proofs_and_macs_that_the_replay_makes_are_right() {
+    for name in ["sealed", "sealed-sm4"] {
+        let answered = targets::session(&fs::read(corpus("session").join(name)).unwrap());
+        let done = answered.iter().filter(|&&sw| sw == Sw::OK).count();
+        assert_eq!(done, 23, "{name}: {answered:?}");
     }
 }

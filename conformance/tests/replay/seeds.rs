@@ -75,11 +75,18 @@ impl Session {
         self.bench.reset();
     }
 
+    /// An event of one byte whose commands the replay sends itself.
+    fn event(&mut self, event: u16, how: u8) {
+        self.gather();
+        self.events.extend(event.to_be_bytes());
+        self.events.push(how);
+    }
+
     /// A command that is cut; the bench's card only loses its power.
     fn cut(&mut self, how: u8, command: &str) {
         self.gather();
         let command = bytes(command);
-        self.events.extend([0xFF, 0xFD, how]);
+        self.event(0xFFFD, how);
         self.events
             .extend([0, u8::try_from(command.len()).expect("short")]);
         self.events.extend(command);
@@ -295,12 +302,41 @@ fn losses_of_power(card: &mut Session) {
     card.ok(SELECT_DF01);
 }
 
+/// Everything proven and messages sealed by the replay, so that they stay right
+/// whatever is changed around them.
+fn sealed(card: &mut Session) {
+    for (select, keys) in [
+        (SELECT_SSSE, 0..5),
+        (SELECT_DF01, 5..9),
+        (SELECT_DF04, 9..12),
+    ] {
+        card.ok(select);
+        for key in keys {
+            card.event(0xFFFC, key);
+        }
+        for (message_key, command) in [
+            (0, "04D68C00 A5A5A5A5"),
+            (0, "04DC022C 0203112233"),
+            (1, "04DC01CC 79021111"),
+            (1, "04DC003B 01020304"),
+            (0, "84240000"),
+            (2, "841E0001"),
+        ] {
+            card.event(0xFFFB, message_key);
+            let command = bytes(command);
+            card.events
+                .extend([0, u8::try_from(command.len()).expect("short")]);
+            card.events.extend(command);
+        }
+    }
+}
+
 /// A session: its name, its card, what is sent.
 type Play = (&'static str, Start, fn(&mut Session));
 
 /// The sessions.
 pub(crate) fn sessions() -> Vec<Session> {
-    let all: [Play; 19] = [
+    let all: [Play; 21] = [
         ("pin", Start::Des, pin),
         ("first-change", Start::Sm4, first_change),
         ("locked-pin", Start::Des, locked_pin),
@@ -319,6 +355,8 @@ pub(crate) fn sessions() -> Vec<Session> {
         ("loading", Start::Des, loading),
         ("issuing", Start::Blank, issuing),
         ("issuer", Start::Blank, issuer),
+        ("sealed", Start::Des, sealed),
+        ("sealed-sm4", Start::Sm4, sealed),
         ("losses-of-power", Start::Des, losses_of_power),
     ];
     all.map(|(name, start, play)| Session::record(name, start, play))
