@@ -24,7 +24,8 @@ pub struct Options {
 /// Runs the cases in their order and tells what happens.
 ///
 /// The exit is [`Exit::ToolError`] where no case was judged or the suite was at
-/// fault, [`Exit::Refused`] where the safety budget allows none of the cases.
+/// fault, [`Exit::NoCard`] where no case found a card, [`Exit::Refused`] where the
+/// safety budget allows none of the cases.
 pub fn run(
     cases: &[Case],
     subject: &dyn Subject,
@@ -42,24 +43,29 @@ pub fn run(
     };
     tell(&Event::Started(&run));
     let mut summary = Summary::default();
+    let mut heard = false;
     for case in cases {
         let mut judged = judge(case, subject, profile, options.budget);
         judged.known = known.state(&run, &judged);
         summary.verdicts[judged.verdict as usize] += 1;
         summary.known += usize::from(matches!(judged.known, Some(Known::Failure(_))));
         summary.unexpected += usize::from(!judged.is_expected());
+        heard |= !judged.trace.is_empty();
         summary.cuts += judged.cuts;
         tell(&Event::Judged(&judged));
     }
     summary.took = began.elapsed();
     tell(&Event::Ended(&summary));
-    let exit = exit_of(&summary);
+    let exit = exit_of(&summary, heard);
     (summary, exit)
 }
 
-fn exit_of(summary: &Summary) -> Exit {
+/// `heard` is whether any card was spoken to.
+fn exit_of(summary: &Summary, heard: bool) -> Exit {
     if summary.count(Verdict::ToolError) > 0 {
         Exit::ToolError
+    } else if !heard && summary.count(Verdict::Inconclusive) > 0 {
+        Exit::NoCard
     } else if summary.unexpected > 0 {
         Exit::Unexpected
     } else if summary.decided() > 0 {

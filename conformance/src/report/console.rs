@@ -151,16 +151,27 @@ impl Console {
 
     fn print_summary(&self, summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
         for (area, (good, all)) in &self.areas {
-            writeln!(out, "  {area:<18} {good:>4} of {all:<4}")?;
+            writeln!(out, "  {area:<26} {good:>4} of {all}")?;
         }
         for verdict in Verdict::ALL {
             let count = summary.count(verdict);
             if count > 0 {
-                writeln!(out, "  {verdict:<18} {count:>4}  {}", verdict.word_zh())?;
+                writeln!(out, "  {verdict:<26} {count:>4}  {}", verdict.word_zh())?;
             }
         }
         if summary.known > 0 {
-            writeln!(out, "  of them known      {:>4}  已知", summary.known)?;
+            writeln!(
+                out,
+                "  of them known              {:>4}  已知",
+                summary.known
+            )?;
+        }
+        if summary.cuts > 0 {
+            writeln!(
+                out,
+                "  power cuts                 {:>4}  断电次数",
+                summary.cuts
+            )?;
         }
         let ms = summary.took.as_secs_f64() * 1000.0;
         if summary.decided() == 0 {

@@ -66,6 +66,7 @@ fn summary_of(summary: &Summary) -> Value {
     }
     counts.insert("known".to_owned(), summary.known.into());
     counts.insert("unexpected".to_owned(), summary.unexpected.into());
+    counts.insert("cuts".to_owned(), summary.cuts.into());
     counts.insert("total".to_owned(), summary.total().into());
     counts.insert(
         "took_ms".to_owned(),
@@ -86,6 +87,7 @@ fn case_of(judged: &Judged<'_>) -> Value {
         "weight": case.weight,
         "safety": case.safety,
         "evaluated": judged.evaluated,
+        "cuts": judged.cuts,
     });
     if let Some(reason) = &judged.reason {
         value["reason"] = json!({
