@@ -39,6 +39,8 @@ pub(crate) const WHOLE_NAMES: u8 = 0x04;
 pub(crate) struct Bench {
     pub(crate) card: Card,
     pub(crate) algorithm: Algorithm,
+    /// The logical channel that commands go to, 0 to 3.
+    pub(crate) channel: u8,
     /// The commands so far, each with what it was answered.
     pub(crate) sent: Vec<(Vec<u8>, Sw)>,
 }
@@ -61,6 +63,7 @@ impl Bench {
         let mut bench = Bench {
             card: Card::manufacture(&cardlab_applets::ROM, 7),
             algorithm,
+            channel: 0,
             sent: Vec::new(),
         };
         bench.reset();
@@ -171,13 +174,17 @@ impl Bench {
 
     /// Sends and gives data and status word.
     pub(crate) fn send_bytes(&mut self, command: &[u8]) -> (Vec<u8>, Sw) {
+        let mut command = command.to_vec();
+        if let Some(class) = command.first_mut() {
+            *class |= self.channel;
+        }
         let mut answer = Vec::new();
         self.card
-            .transmit(command, &mut answer)
+            .transmit(&command, &mut answer)
             .expect("the card answers");
         let sw = answer.split_off(answer.len() - 2);
         let sw = Sw(u16::from_be_bytes([sw[0], sw[1]]));
-        self.sent.push((command.to_vec(), sw));
+        self.sent.push((command, sw));
         (answer, sw)
     }
 
@@ -199,7 +206,9 @@ impl Bench {
         assert!(data.is_empty(), "{command} answers data with {answered}");
     }
 
+    /// Takes the power away and gives it back; channel 0 is left.
     pub(crate) fn reset(&mut self) {
+        self.channel = 0;
         self.card.power_on().expect("the card starts");
     }
 
@@ -207,6 +216,7 @@ impl Bench {
         Bench {
             card: self.card.fork(),
             algorithm: self.algorithm,
+            channel: self.channel,
             sent: self.sent.clone(),
         }
     }
@@ -269,6 +279,7 @@ impl Bench {
             .expect("a challenge")
             .expand();
         let mut command = header.to_vec();
+        command[0] |= self.channel;
         command.push(u8::try_from(data.len() + 4).expect("short"));
         let mac = derive::mac(&session, &[&command, data]);
         command.extend_from_slice(data);
