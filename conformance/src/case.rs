@@ -32,6 +32,9 @@ pub struct Case {
     /// How much it weighs.
     #[serde(default, skip_serializing_if = "Weight::is_must")]
     pub weight: Weight,
+    /// Cases that it builds on: if one of them fails in the same run, it is blocked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<String>,
     /// Conditions on the profile; all must hold or the case is not applicable.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub needs: Vec<Need>,
@@ -197,9 +200,9 @@ pub struct Authenticate {
     /// The version byte; none is sent without.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<u8>,
-    /// Spoils the authentication code.
-    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
-    pub wrong: bool,
+    /// Spoils the authentication code: the last bit of its byte with this index.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wrong: Option<u8>,
     /// The random number of the session key, as in `send`; a challenge is drawn where
     /// there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -223,9 +226,9 @@ pub struct Secured {
     /// Plain data, hex, before the MAC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<String>,
-    /// Spoils the MAC.
-    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
-    pub wrong: bool,
+    /// Spoils the MAC: the last bit of its byte with this index.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wrong: Option<u8>,
     /// The random number of the session key, as in `send`; a challenge is drawn where
     /// there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]

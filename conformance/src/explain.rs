@@ -33,6 +33,7 @@ fn write(case: &Case, text: &mut String) -> fmt::Result {
     fact("weight", "级别", weight(case.weight))?;
     fact("safety", "安全类别", safety(case.safety))?;
     let needs: Vec<String> = case.needs.iter().cloned().map(String::from).collect();
+    fact("builds on", "前提用例", &case.after.join(" "))?;
     fact("only on a card with", "适用条件", &needs.join(", "))?;
     for (number, step) in (1..).zip(&case.steps) {
         write_step(number, step, text)?;
@@ -158,7 +159,7 @@ fn secured_words(secured: &Secured) -> (String, String) {
         en += &format!(", {} enciphered", pin_en(pin));
         zh += &format!("，加密的{}", pin_zh(pin));
     }
-    let (mac_en, mac_zh) = if secured.wrong {
+    let (mac_en, mac_zh) = if secured.wrong.is_some() {
         ("a wrong MAC", "错误的MAC")
     } else {
         ("a MAC", "MAC")
@@ -171,17 +172,13 @@ fn secured_words(secured: &Secured) -> (String, String) {
 
 fn key_en(by: &Authenticate) -> String {
     let version = by.version.map(|version| format!(" version {version:02X}"));
-    let wrong = if by.wrong { ", the code spoilt" } else { "" };
+    let wrong = by.wrong.map_or("", |_| ", the code spoilt");
     format!("{}{}{wrong}", by.key, version.unwrap_or_default())
 }
 
 fn key_zh(by: &Authenticate) -> String {
     let version = by.version.map(|version| format!(" 版本{version:02X}"));
-    let wrong = if by.wrong {
-        "（认证码错误）"
-    } else {
-        ""
-    };
+    let wrong = by.wrong.map_or("", |_| "（认证码错误）");
     format!(" {}{}{wrong} ", by.key, version.unwrap_or_default())
 }
 

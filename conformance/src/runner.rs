@@ -10,7 +10,8 @@ use crate::subject::Subject;
 use crate::verdict::{Exit, Verdict};
 use cardlab::apdu::{Response, Sw};
 use cardlab_desk::profile::Profile;
-use std::time::Instant;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 /// How a run is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,8 +45,16 @@ pub fn run(
     tell(&Event::Started(&run));
     let mut summary = Summary::default();
     let mut heard = false;
-    for case in cases {
-        let mut judged = judge(case, subject, profile, options.budget);
+    let mut failed = BTreeSet::new();
+    for case in in_order(cases) {
+        let blocker = case.after.iter().find(|id| failed.contains(id.as_str()));
+        let mut judged = match blocker {
+            Some(id) if case.unmet(profile).is_none() => blocked(case, id),
+            _ => judge(case, subject, profile, options.budget),
+        };
+        if judged.verdict >= Verdict::Blocked {
+            failed.insert(case.id.as_str());
+        }
         judged.known = known.state(&run, &judged);
         summary.verdicts[judged.verdict as usize] += 1;
         summary.known += usize::from(matches!(judged.known, Some(Known::Failure(_))));
@@ -58,6 +67,55 @@ pub fn run(
     tell(&Event::Ended(&summary));
     let exit = exit_of(&summary, heard);
     (summary, exit)
+}
+
+/// Each case after those that it builds on, as far as they are in this run; else by
+/// their order.
+fn in_order(cases: &[Case]) -> Vec<&Case> {
+    let by_id: BTreeMap<&str, &Case> = cases.iter().map(|case| (&*case.id, case)).collect();
+    let mut ordered: Vec<(usize, &Case)> = cases
+        .iter()
+        .map(|case| (depth(case, &by_id, 0), case))
+        .collect();
+    ordered.sort_by_key(|(depth, _)| *depth);
+    ordered.into_iter().map(|(_, case)| case).collect()
+}
+
+/// How many cases deep it builds on others; no more than there are.
+fn depth(case: &Case, by_id: &BTreeMap<&str, &Case>, above: usize) -> usize {
+    if above >= by_id.len() {
+        return 0;
+    }
+    case.after
+        .iter()
+        .filter_map(|id| by_id.get(id.as_str()))
+        .map(|other| 1 + depth(other, by_id, above + 1))
+        .max()
+        .unwrap_or(0)
+}
+
+fn blocked<'c>(case: &'c Case, by: &str) -> Judged<'c> {
+    let mut judged = unjudged(case);
+    judged.verdict = Verdict::Blocked;
+    judged.reason = Some(Reason {
+        step: None,
+        expected: format!("{by} to pass"),
+        got: "it did not".to_owned(),
+    });
+    judged
+}
+
+fn unjudged(case: &Case) -> Judged<'_> {
+    Judged {
+        case,
+        verdict: Verdict::Pass,
+        reason: None,
+        known: None,
+        evaluated: 0,
+        cuts: 0,
+        trace: Vec::new(),
+        took: Duration::ZERO,
+    }
 }
 
 /// `heard` is whether any card was spoken to.
@@ -86,16 +144,7 @@ pub fn judge<'c>(
     budget: Safety,
 ) -> Judged<'c> {
     let began = Instant::now();
-    let mut judged = Judged {
-        case,
-        verdict: Verdict::Pass,
-        reason: None,
-        known: None,
-        evaluated: 0,
-        cuts: 0,
-        trace: Vec::new(),
-        took: began.elapsed(),
-    };
+    let mut judged = unjudged(case);
     if let Some(need) = case.unmet(profile) {
         judged.verdict = Verdict::NotApplicable;
         judged.reason = Some(Reason {

@@ -412,7 +412,7 @@ impl<'s> Session<'s> {
         let random = self.random(by.random.as_ref())?;
         let raw = self.raw(by.raw.as_ref())?;
         let mut code = authentication(&key, &random, &raw)?;
-        code[0] ^= u8::from(by.wrong);
+        spoil(&mut code, by.wrong);
         let mut data = [code, raw].concat();
         data.extend(by.version);
         self.command([0x00, 0x82, 0x00, kid], &data, 0, expect)
@@ -466,7 +466,7 @@ impl<'s> Session<'s> {
         let lc = u8::try_from(data.len() + 4)
             .map_err(|_| Trouble::Case("the data are too long".to_owned()))?;
         let mut mac = derive::mac(&session, &[&header, &[lc], &data]);
-        mac[3] ^= u8::from(secured.wrong);
+        spoil(&mut mac, secured.wrong);
         data.extend(mac);
         let answer = self.command(header, &data, 0, expect)?;
         if let (Sw::OK, Some(pin)) = (answer.1, &secured.pin) {
@@ -479,6 +479,13 @@ impl<'s> Session<'s> {
 /// Stands for '9000' with a code that the key does not give; no card can send it,
 /// since SW1 is '6X' or '9X'.
 pub const WRONG_CODE: Sw = Sw(0x0000);
+
+/// Turns the last bit of one byte of a code.
+fn spoil(code: &mut [u8], index: Option<u8>) {
+    if let Some(byte) = index.and_then(|index| code.get_mut(usize::from(index))) {
+        *byte ^= 0x01;
+    }
+}
 
 fn session_key(key: &Key, random: &[u8]) -> Result<Key, Trouble> {
     derive::session_key(&key.expand(), random)

@@ -79,12 +79,17 @@ impl Verdict {
         matches!(self, Verdict::Pass | Verdict::PassNote | Verdict::Fail)
     }
 
-    /// Whether a run in which a case ended so is as expected.
+    /// Whether a run in which a case ended so is as expected; of a blocked case, the one
+    /// that blocks it is not.
     #[must_use]
     pub const fn is_good(self) -> bool {
         matches!(
             self,
-            Verdict::Pass | Verdict::PassNote | Verdict::NotApplicable | Verdict::Withheld
+            Verdict::Pass
+                | Verdict::PassNote
+                | Verdict::NotApplicable
+                | Verdict::Withheld
+                | Verdict::Blocked
         )
     }
 
@@ -148,7 +153,7 @@ mod tests {
     #[test]
     fn nothing_that_was_not_decided_is_a_pass() {
         for verdict in Verdict::ALL {
-            assert!(!verdict.is_good() || verdict <= Verdict::Withheld);
+            assert!(!verdict.is_good() || verdict <= Verdict::Blocked);
         }
     }
 }

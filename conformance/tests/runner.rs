@@ -321,6 +321,45 @@ fn a_known_failure_is_expected_until_it_expires_or_passes() {
 }
 
 #[test]
+fn a_case_that_builds_on_one_that_failed_is_blocked() {
+    let below = case(json!([{ "do": "x", "send": "00", "expect": "9000" }]));
+    let above = Case {
+        id: "a/above".to_owned(),
+        after: vec!["test/case".to_owned(), "not/in-this-run".to_owned()],
+        ..below.clone()
+    };
+    let cases = [above, below];
+    let verdicts = |subject: &dyn Subject| {
+        let mut verdicts = Vec::new();
+        let options = Options {
+            seed: 1,
+            budget: Safety::Irreversible,
+        };
+        let none = KnownFailures::default();
+        runner::run(&cases, subject, &profile(), options, &none, &mut |event| {
+            if let Event::Judged(judged) = event {
+                verdicts.push((judged.case.id.clone(), judged.verdict));
+            }
+        });
+        verdicts
+    };
+    let of = |below, above| {
+        vec![
+            ("test/case".to_owned(), below),
+            ("a/above".to_owned(), above),
+        ]
+    };
+    assert_eq!(
+        verdicts(&Script(&["9000"])),
+        of(Verdict::Pass, Verdict::Pass)
+    );
+    assert_eq!(
+        verdicts(&Script(&["6F00"])),
+        of(Verdict::Fail, Verdict::Blocked)
+    );
+}
+
+#[test]
 fn a_filter_takes_ids_by_pattern() {
     let cases = || plan::shipped().unwrap();
     let ids = |patterns: &[&str]| {

@@ -351,6 +351,25 @@ fn every_case_says_what_by_what_and_expects_something() {
 }
 
 #[test]
+fn what_a_case_builds_on_is_there_and_builds_on_nothing_of_it() {
+    for (profile, cases) in all_cases() {
+        let by_id: BTreeMap<&str, &Case> = cases.iter().map(|case| (&*case.id, case)).collect();
+        for case in &cases {
+            let mut below = case.after.clone();
+            for _ in 0..cases.len() {
+                let Some(id) = below.pop() else { break };
+                let other = by_id.get(id.as_str());
+                let other =
+                    other.unwrap_or_else(|| panic!("{}: {} needs {id}", profile.id, case.id));
+                assert_ne!(other.id, case.id, "{} builds on itself", case.id);
+                below.extend(other.after.iter().cloned());
+            }
+            assert!(below.is_empty(), "{} has no ground", case.id);
+        }
+    }
+}
+
+#[test]
 fn every_shipped_case_runs_on_some_profile() {
     let mut runs: BTreeMap<String, bool> = BTreeMap::new();
     for (profile, _) in all_cases() {

@@ -237,6 +237,7 @@ fn pin_case(name: &str, en: &str, zh: &str, steps: Vec<Step>) -> Case {
     let mut case = case(format!("pin-counter/{name}"), en.to_owned(), zh.to_owned());
     case.source = vec![PIN_SOURCE.to_owned(), CHANGE_SOURCE.to_owned()];
     case.requirements = vec!["R09".to_owned(), "R23".to_owned()];
+    case.after = vec!["verify/the-right-pin".to_owned()];
     let writes = |step: &Step| matches!(step.action, Action::ChangePin(_) | Action::Unlock(_));
     case.safety = if steps.iter().any(writes) {
         Safety::Writes
@@ -253,7 +254,7 @@ fn sealed(label: &str, p2: u8, pin: Option<&str>, expect: &str) -> Step {
         key: "STKSSSE".to_owned(),
         pin: pin.map(str::to_owned),
         data: None,
-        wrong: false,
+        wrong: None,
         random: None,
     };
     step(label, Action::Secured(secured), expect)
@@ -402,7 +403,8 @@ fn torn_pin(profile: &Profile, ssse: &Directory) -> Vec<Case> {
 fn by(key: &Key, wrong: bool) -> Action {
     Action::Authenticate(Authenticate {
         key: key.name.clone(),
-        wrong,
+        // The last byte: a card that compares only the first ones lets it pass.
+        wrong: wrong.then_some(7),
         ..Authenticate::default()
     })
 }
@@ -419,6 +421,7 @@ fn of_key(directory: &Directory, key: &Key) -> Vec<Case> {
         case.source = vec![KEY_SOURCE.to_owned()];
         case.requirements = vec!["R23".to_owned()];
         case.safety = Safety::ConsumesKeyTry;
+        case.after = vec![format!("fci/{}", directory.label.to_lowercase())];
         case.steps = [vec![select(directory)], steps].concat();
         case
     };

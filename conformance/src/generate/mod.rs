@@ -40,6 +40,11 @@ pub fn cases(profile: &Profile) -> Vec<Case> {
             cases.extend(safety::cases(profile, directory, file));
         }
     }
+    for case in &mut cases {
+        // Where a directory cannot be selected, nothing of it can be judged.
+        let label = case.id.split('-').next().unwrap_or_default();
+        case.after = vec![format!("fci/{label}")];
+    }
     cases.extend(keys::cases(profile));
     cases.extend(counter::cases(profile));
     cases.extend(fci::cases(profile));
@@ -73,6 +78,7 @@ fn case(id: String, en: String, zh: String) -> Case {
         requirements: Vec::new(),
         group: None,
         weight: Weight::Must,
+        after: Vec::new(),
         needs: Vec::new(),
         safety: Safety::ReadOnly,
         steps: Vec::new(),

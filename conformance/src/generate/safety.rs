@@ -112,7 +112,7 @@ fn states(profile: &Profile, directory: &Directory, rule: &Rule) -> Vec<State> {
                 "authenticate wrongly",
                 Action::Authenticate(Authenticate {
                     key: key.clone(),
-                    wrong: true,
+                    wrong: Some(0),
                     ..Authenticate::default()
                 }),
                 "63C? | 6300",
@@ -254,7 +254,7 @@ fn safety_of(steps: &[Step], operation: Operation, allowed: bool) -> Safety {
             .any(|step| matches!(step.action, Action::Unlock(_)));
     let wrong = steps
         .iter()
-        .any(|step| matches!(&step.action, Action::Authenticate(by) if by.wrong));
+        .any(|step| matches!(&step.action, Action::Authenticate(by) if by.wrong.is_some()));
     match (writes, wrong) {
         (true, _) => Safety::Writes,
         (false, true) => Safety::ConsumesKeyTry,
