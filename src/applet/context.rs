@@ -133,6 +133,13 @@ impl Ctx<'_> {
         })
     }
 
+    /// Says that this applet's memory holds what the applet never wrote: a fault of
+    /// the card.
+    #[cold]
+    pub fn report_damage(&self) {
+        self.hold.memory.raise(Fault::Damaged);
+    }
+
     /// Fills `into` from an object.
     #[inline]
     pub fn read(&self, object: Object, offset: u32, into: &mut [u8]) {

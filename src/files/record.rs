@@ -162,6 +162,16 @@ impl File {
         self.header.word(AT_USED)
     }
 
+    /// How many slots a cyclic EF has, at least 1.
+    fn slots(&self) -> u16 {
+        u16::from(self.record_max().max(1))
+    }
+
+    /// The slot of record 1 of a cyclic EF.
+    fn newest_slot(&self) -> u16 {
+        self.used() % self.slots()
+    }
+
     fn must_have_records(&self) -> Result<(), Sw> {
         match self.structure() {
             Structure::Transparent => Err(Sw::INCOMPATIBLE_WITH_FILE_STRUCTURE),
@@ -314,11 +324,10 @@ impl File {
             .ok_or(Sw::NOT_ENOUGH_MEMORY);
         match self.structure() {
             Structure::Cyclic => {
-                let slots = u16::from(self.record_max());
                 let slot = if count == 0 {
                     0
                 } else {
-                    (self.used() + 1) % slots
+                    (self.newest_slot() + 1) % self.slots()
                 };
                 ctx.write(self.object, self.slot(slot), bytes);
                 let count = count.saturating_add(1).min(self.record_max());
@@ -384,7 +393,12 @@ impl File {
     fn resize(&self, ctx: &mut Ctx<'_>, place: Place, len: usize) -> Result<(), Sw> {
         let used = self.grown(place.len, len)?;
         let tail = place.at + u32::from(place.len);
-        let tail_len = AT_BODY + u32::from(self.used()) - tail;
+        let tail_len = (AT_BODY + u32::from(self.used())).checked_sub(tail);
+        // The records take more bytes than are in use: no update has left them so.
+        let tail_len = tail_len.ok_or_else(|| {
+            ctx.report_damage();
+            Sw::NO_DIAGNOSIS
+        })?;
         let tail_to = AT_BODY + u32::from(used) - tail_len;
         if tail != tail_to {
             self.shift(ctx, tail, tail_to, tail_len);
@@ -448,8 +462,8 @@ impl File {
     fn slot_of(&self, number: u8) -> Place {
         let back = u16::from(number.saturating_sub(1));
         let index = if self.structure() == Structure::Cyclic {
-            let slots = u16::from(self.record_max()).max(1);
-            (self.used() + slots - back % slots) % slots
+            let slots = self.slots();
+            (self.newest_slot() + slots - back % slots) % slots
         } else {
             back
         };

@@ -235,6 +235,21 @@ fn read_reference(ctx: &Ctx<'_>, object: Object, at: u32) -> Ref {
     Ref::from_number(u32::from_be_bytes(ctx.read_array(object, at)))
 }
 
+/// Whether a row of nodes goes on with `next` behind `last`. Each was created after
+/// the one that names it, so it lies behind that one in memory: a row that turns back
+/// would have no end, and is a fault.
+#[inline]
+fn is_younger(ctx: &Ctx<'_>, next: Ref, last: Ref) -> bool {
+    if next == Ref::NONE {
+        return false;
+    }
+    let younger = next.number() > last.number();
+    if !younger {
+        ctx.report_damage();
+    }
+    younger
+}
+
 #[inline]
 fn read_rule(ctx: &Ctx<'_>, object: Object, operation: Operation) -> Rule {
     Rule::from_bytes(ctx.read_array(object, AT_RULES + RULE_LEN * operation as u32))
@@ -364,13 +379,15 @@ impl Directory {
 
     /// The child with this FID.
     pub(super) fn child(&self, ctx: &Ctx<'_>, fid: u16) -> Option<Selected> {
+        let mut last = self.object.reference();
         let mut next = self.reference_at(ctx, AT_FIRST_CHILD);
-        while next != Ref::NONE {
+        while is_younger(ctx, next, last) {
             let object = ctx.object(next);
             let header = Header::read(ctx, object);
             if header.fid() == fid {
                 return Some(Selected::of(object, header));
             }
+            last = next;
             next = read_reference(ctx, object, AT_SIBLING);
         }
         None
@@ -398,7 +415,12 @@ impl Directory {
             if node.level() == 0 {
                 return path;
             }
-            node = Directory::at(ctx, node.reference_at(ctx, AT_PARENT));
+            let parent = Directory::at(ctx, node.reference_at(ctx, AT_PARENT));
+            if parent.level() >= node.level() {
+                ctx.report_damage();
+                return path;
+            }
+            node = parent;
         }
     }
 
@@ -556,15 +578,19 @@ impl Tree {
         partial: bool,
         after: Option<&Directory>,
     ) -> Option<Directory> {
-        let mut next = after.map_or_else(|| self.root(ctx), |after| after.next_directory(ctx));
+        let (mut last, mut next) = after.map_or_else(
+            || (Ref::NONE, self.root(ctx)),
+            |after| (after.object.reference(), after.next_directory(ctx)),
+        );
         let mut found = None;
-        while next != Ref::NONE {
+        while is_younger(ctx, next, last) {
             let directory = Directory::at(ctx, next);
             match directory.matches(ctx, name) {
                 Some(Match::Full) => return Some(directory),
                 Some(Match::Partial) if partial => found = found.or(Some(directory)),
                 _ => {}
             }
+            last = next;
             next = directory.next_directory(ctx);
         }
         found
@@ -594,7 +620,7 @@ impl Tree {
         new: &NewDirectory<'_>,
     ) -> Result<Directory, Sw> {
         let last = self.check_directory(ctx, parent, new)?;
-        let level = parent.level() + 1;
+        let level = parent.level().saturating_add(1);
         if usize::from(level) >= DEPTH_MAX {
             return Err(Sw::NOT_ENOUGH_MEMORY);
         }
@@ -625,10 +651,11 @@ impl Tree {
             {
                 return Err(Sw::NAME_ALREADY_EXISTS);
             }
-            match directory.next_directory(ctx) {
-                Ref::NONE => return Ok(directory),
-                next => directory = Directory::at(ctx, next),
+            let next = directory.next_directory(ctx);
+            if !is_younger(ctx, next, directory.object.reference()) {
+                return Ok(directory);
             }
+            directory = Directory::at(ctx, next);
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod allocation;
 mod command;
+mod forged;
 mod model;
 mod power;
 mod support;

@@ -70,11 +70,19 @@ impl Bench {
         bench
     }
 
+    /// A card of which nothing is activated yet, with power.
+    pub(crate) fn in_creation(algorithm: Algorithm, switches: u8) -> Bench {
+        let mut bench = Bench::blank(algorithm);
+        bench.install(switches);
+        bench.issue(false);
+        bench
+    }
+
     /// An issued card, with power.
     pub(crate) fn new(algorithm: Algorithm, switches: u8) -> Bench {
         let mut bench = Bench::blank(algorithm);
         bench.install(switches);
-        bench.issue();
+        bench.issue(true);
         bench.ok(SELECT_ISD);
         bench.ok("80F0800F");
         bench.reset();
@@ -92,7 +100,7 @@ impl Bench {
         ));
     }
 
-    fn issue(&mut self) {
+    fn issue(&mut self, activates: bool) {
         self.ok(SELECT_SSSE);
         self.create("82 01 38 83 02 DDF1 84 0F 7378312E73682EC9E7BBE1B1A3D5CF A5 03 88011E");
         self.key(0xDDF1, 0, 0x00, 1, 3);
@@ -131,7 +139,7 @@ impl Bench {
         self.create("82 05 02 01 0004 03 83 02 EF19 88 01 19 8C 07 010100 02020283");
         self.append("79022222");
         self.append("79023333");
-        self.ok("00440000");
+        self.activate(activates);
 
         self.ok(SELECT_SSSE);
         self.create("82 01 38 83 02 DF04 84 06 D15600000503 8C 04 04020283");
@@ -144,11 +152,17 @@ impl Bench {
         );
         self.append("900131");
         self.create("82 05 06 01 0004 02 83 02 EF08 88 01 08 8C 06 010101 0201FF");
-        self.ok("00440000");
+        self.activate(activates);
         self.ok(SELECT_SSSE);
-        self.ok("00440000");
+        self.activate(activates);
         self.ok("00A40000 02 3F00 00");
-        self.ok("00440000");
+        self.activate(activates);
+    }
+
+    fn activate(&mut self, activates: bool) {
+        if activates {
+            self.ok("00440000");
+        }
     }
 
     fn create(&mut self, objects: &str) {
@@ -164,7 +178,7 @@ impl Bench {
         self.ok(&format!("00DC{tag}02 {len:02X} {record}"));
     }
 
-    fn key(&mut self, directory: u16, purpose: u8, kid: u8, version: u8, tries: u8) {
+    pub(crate) fn key(&mut self, directory: u16, purpose: u8, kid: u8, version: u8, tries: u8) {
         let key = hex::encode(key_bytes(directory, purpose, kid, version));
         let id = self.algorithm.id();
         self.ok(&format!(
