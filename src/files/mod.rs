@@ -147,6 +147,13 @@ impl Files {
         found.ok_or(Sw::FILE_NOT_FOUND)
     }
 
+    /// The directory that was created first of all, in the MF: the application
+    /// environment that the tree is for. `None` before there is one.
+    #[must_use]
+    pub fn first_directory(&self, ctx: &Ctx<'_>) -> Option<Directory> {
+        self.tree.first_directory(ctx)
+    }
+
     fn root(&self, ctx: &Ctx<'_>) -> Directory {
         self.tree
             .directory(ctx, &Area::at_root(self.tree.root(ctx)))

@@ -569,6 +569,13 @@ impl Tree {
         (directory.level() > 0).then(|| Directory::at(ctx, directory.reference_at(ctx, AT_PARENT)))
     }
 
+    /// The directory that was created first of all.
+    pub(super) fn first_directory(&self, ctx: &Ctx<'_>) -> Option<Directory> {
+        let root = Directory::at(ctx, self.root(ctx));
+        let next = root.next_directory(ctx);
+        is_younger(ctx, next, root.object.reference()).then(|| Directory::at(ctx, next))
+    }
+
     /// The first directory with this full name, else the first whose name begins so
     /// if `partial` is allowed; after `after` only, in the order of creation.
     pub(super) fn directory_by_name(

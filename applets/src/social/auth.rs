@@ -94,12 +94,12 @@ impl SocialSecurity {
         }
     }
 
-    /// Whether a key was proven, seen from the current directory.
+    /// Whether a key of SSSE was proven, seen from the current directory.
     ///
     /// # Errors
     /// '6982'.
-    pub(super) fn demand_key(&self, ctx: &Ctx<'_>, area: &Area, kid: u8) -> Result<(), Sw> {
-        if self.holds(ctx, area, Right::Key(kid)) {
+    pub(super) fn demand_key_of_ssse(&self, ctx: &Ctx<'_>, area: &Area, kid: u8) -> Result<(), Sw> {
+        if self.holds(ctx, area, Right::Key(kid)) && self.is_in_ssse(ctx, area) {
             Ok(())
         } else {
             Err(Sw::SECURITY_NOT_SATISFIED)

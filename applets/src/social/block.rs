@@ -45,7 +45,7 @@ impl SocialSecurity {
     ///
     /// Source: social security card specification, part 5, 7.2.
     pub(super) fn block_card(&self, ctx: &mut Ctx<'_>, area: &Area, seal: &Seal<'_>) -> Outcome {
-        self.demand_key(ctx, area, KID_BK)?;
+        self.demand_key_of_ssse(ctx, area, KID_BK)?;
         self.unseal(ctx, area, true, seal)?;
         ctx.request(Deed::SetCardLifeCycle(CardLifeCycle::Terminated))?;
         Ok(Reply::OK)

@@ -76,10 +76,10 @@ impl SocialSecurity {
         Ok(Reply::OK)
     }
 
-    /// WRITE PIN, in SSSE or above it.
+    /// WRITE PIN, in SSSE.
     ///
     /// # Errors
-    /// '6985' in an application, '6982'.
+    /// '6985' in another directory, '6982'.
     pub(super) fn write_pin(
         &self,
         ctx: &mut Ctx<'_>,
@@ -87,7 +87,7 @@ impl SocialSecurity {
         tries: u8,
         pin: &[u8],
     ) -> Outcome {
-        if area.level() > super::LEVEL_SSSE {
+        if area.level() != super::LEVEL_SSSE || !self.is_in_ssse(ctx, area) {
             return Err(Sw::CONDITIONS_NOT_MET);
         }
         self.demand_creation(ctx, area)?;

@@ -182,6 +182,17 @@ impl SocialSecurity {
         Ok(())
     }
 
+    /// Whether SSSE is the current directory or the current one lies in it. SSSE is the
+    /// directory that was created first: the PIN and the card's end are its own, and
+    /// whoever may create others beside it has no power over them.
+    ///
+    /// Source: social security card specification, part 4, 5.2 to 5.4.
+    fn is_in_ssse(&self, ctx: &Ctx<'_>, area: &Area) -> bool {
+        let ssse = self.files.first_directory(ctx);
+        let own = self.files.directory_at(ctx, area, LEVEL_SSSE);
+        ssse.is_some_and(|ssse| ssse.fid() == own.fid())
+    }
+
     /// Whether the current directory or one that it lies in is blocked; only
     /// applications can be.
     #[inline]

@@ -86,7 +86,7 @@ impl SocialSecurity {
     /// Source: social security card specification, part 5, PIN CHANGE/UNBLOCK.
     pub(super) fn unblock_pin(&self, ctx: &mut Ctx<'_>, area: &Area, seal: &Seal<'_>) -> Outcome {
         self.pin_is_loaded(ctx)?;
-        self.demand_key(ctx, area, KID_PUK)?;
+        self.demand_key_of_ssse(ctx, area, KID_PUK)?;
         self.unseal(ctx, area, true, seal)?;
         self.pin.unblock(ctx);
         Ok(Reply::OK)
@@ -108,7 +108,7 @@ impl SocialSecurity {
         seal: &Seal<'_>,
     ) -> Outcome {
         self.pin_is_loaded(ctx)?;
-        self.demand_key(ctx, area, KID_PUK)?;
+        self.demand_key_of_ssse(ctx, area, KID_PUK)?;
         let session = self.unseal(ctx, area, true, seal)?;
         let mut buffer = [0; 16];
         let data = buffer.get_mut(..enciphered.len()).ok_or(Sw::WRONG_DATA)?;

@@ -1016,6 +1016,42 @@ fn an_activated_directory_takes_new_files_only_with_its_master_key() {
 }
 
 #[test]
+fn whoever_may_create_in_the_mf_has_no_power_over_the_pin_and_the_card() {
+    let mut bench = Bench::in_creation(Algorithm::Des, 0);
+    for select in [SELECT_DF01, SELECT_DF04, SELECT_SSSE] {
+        bench.ok(select);
+        bench.ok("00440000");
+    }
+    bench.ok("00A40000 02 3F00 00");
+    bench.key(0x3F00, 0, 0x00, 1, 3);
+    bench.ok("00440000");
+
+    // Keys for everything, in the MF and in a directory beside SSSE.
+    assert_eq!(bench.authenticate(0x3F00, 0x00, 1), Sw::OK);
+    bench.refused("80D41000 04 04 111111", 0x6985);
+    for directory in [0x3F00, 0xDDF2] {
+        if directory == 0xDDF2 {
+            bench.ok("00E00000 09 62 07 820138 8302DDF2");
+            bench.refused("80D41000 04 04 111111", 0x6985);
+        }
+        bench.key(directory, 2, 0x02, 1, 0);
+        for kid in [0x05, 0x06] {
+            bench.key(directory, 0, kid, 1, 0);
+            assert_eq!(bench.authenticate(directory, kid, 1), Sw::OK);
+        }
+        for header in ["84240000", "84160000"] {
+            let sealed = bench.sealed(header, &[], (directory, 0x02));
+            assert_eq!(
+                bench.send_bytes(&sealed).1,
+                Sw(0x6982),
+                "{header} {directory:04X}"
+            );
+        }
+    }
+    bench.ok(VERIFY);
+}
+
+#[test]
 fn nothing_is_created_twice() {
     let mut bench = bench();
     assert_eq!(bench.authenticate(0xDDF1, 0x00, 1), Sw::OK);
