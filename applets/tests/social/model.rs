@@ -653,7 +653,10 @@ fn cut_verify(bench: &mut Bench, model: &mut Model, pin: usize, after_writes: u6
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(400) })]
+    #![proptest_config(ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::with_cases(400)
+    })]
 
     #[test]
     fn the_card_does_what_the_model_does(
