@@ -159,6 +159,11 @@ enum Step {
         pin: usize,
         after_writes: u64,
     },
+    /// The last command of a step is cut, so that the step is done or not.
+    Cut {
+        step: Box<Step>,
+        cut: Cut,
+    },
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -194,6 +199,19 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => (pin(), 0..12u64)
             .prop_map(|(pin, after_writes)| Step::CutVerify { pin, after_writes }),
     ];
+    let step = step.boxed();
+    let ending = prop::sample::select(Ending::ALL.to_vec());
+    let cut = (step.clone(), 0..16u64, ending).prop_map(|(step, after_writes, ending)| {
+        let cut = Cut {
+            after_writes,
+            ending,
+        };
+        Step::Cut {
+            step: Box::new(step),
+            cut,
+        }
+    });
+    let step = prop_oneof![5 => step, 1 => cut];
     prop::collection::vec(step, 1..100)
 }
 
@@ -218,7 +236,7 @@ impl Channel {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Model {
     first_change: bool,
     must_change: bool,
@@ -560,6 +578,7 @@ fn step(bench: &mut Bench, model: &mut Model, step: &Step) {
             model.reset();
         }
         Step::CutVerify { pin, after_writes } => cut_verify(bench, model, pin, after_writes),
+        Step::Cut { ref step, cut } => cut_step(bench, model, step, cut),
     }
 }
 
@@ -650,6 +669,42 @@ fn cut_verify(bench: &mut Bench, model: &mut Model, pin: usize, after_writes: u6
     *bench = copy;
     model.reset();
     model.tries = left;
+}
+
+/// Does a step whose last command is cut: memory, and so the model, is as before it or
+/// as after it, or a counter alone went ahead, and then the step is not done at all.
+fn cut_step(bench: &mut Bench, model: &mut Model, what: &Step, cut: Cut) {
+    let (mut done, mut after) = (bench.fork(), model.clone());
+    done.sent.clear();
+    step(&mut done, &mut after, what);
+    let Some(((last, _), first)) = done.sent.split_last() else {
+        return;
+    };
+    let mut torn = bench.fork();
+    let mut transmit = |command: &[u8]| torn.card.transmit(command, &mut Vec::new());
+    for (command, _) in first {
+        assert_eq!(transmit(command), Ok(()));
+    }
+    let before = torn.card.contents();
+    torn.card.cut(cut);
+    if torn.card.transmit(last, &mut Vec::new()).is_ok() {
+        return;
+    }
+    torn.reset();
+    let found = torn.card.contents();
+    if found == done.card.contents() {
+        *model = after;
+    } else if found != before {
+        let unlike = found.iter().zip(&before).filter(|(a, b)| a != b);
+        assert_eq!(
+            unlike.count(),
+            1,
+            "{what:?}, {cut:?}: neither before nor after"
+        );
+        return;
+    }
+    model.reset();
+    *bench = torn;
 }
 
 proptest! {
