@@ -27,6 +27,8 @@ use support::{Bench, SELECT_DF01, SELECT_DF04, VERIFY, bytes};
 const INSTALL_SOCIAL: &str = "80E60C00 38 08 F0636172646C6162 0B F0636172646C6162535343 \
     0F 7378312E73682EC9E7BBE1B1A3D5CF 01 0C 0F C90D 860101 800102 810100 82020208 00 00";
 
+const CREATE_SSSE: &str = "00E00000 1A 6218 820138 8302DDF1 840F7378312E73682EC9E7BBE1B1A3D5CF";
+
 /// The card that a command is sent to.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Start {
@@ -243,9 +245,7 @@ fn issuing() -> Vec<Scene> {
             bench.ok(INSTALL_SOCIAL);
             bytes("80F04080 0F 7378312E73682EC9E7BBE1B1A3D5CF")
         }),
-        scene("CREATE FILE, SSSE", Installed, |_| {
-            bytes("00E00000 1A 6218 820138 8302DDF1 840F7378312E73682EC9E7BBE1B1A3D5CF")
-        }),
+        scene("CREATE FILE, SSSE", Installed, |_| bytes(CREATE_SSSE)),
         scene("CREATE FILE, a DF", Issued, |bench| {
             with_key(
                 bench,
@@ -281,7 +281,8 @@ fn issuing() -> Vec<Scene> {
             let key = "80D40005 13 020103 00112233445566778899AABBCCDDEEFF";
             with_key(bench, 0xDDF1, 0x00, key)
         }),
-        scene("WRITE PIN, the first", Installed, |_| {
+        scene("WRITE PIN, the first", Installed, |bench| {
+            bench.ok(CREATE_SSSE);
             bytes("80D41000 04 06 123456")
         })
         .counting(Counter::Pin),
