@@ -34,6 +34,8 @@ const FORMAT: u32 = 1;
 const HEAD_LEN: usize = 20;
 const PAGE_LEN: u32 = 1024;
 const CHECK_LEN: usize = 32;
+/// No card has a medium larger than this, in bytes.
+const SIZE_MAX: u32 = 16 * 1024 * 1024;
 /// How the name of an image begins that is not yet finished.
 const UNFINISHED: &str = ".card-image-";
 
@@ -162,7 +164,8 @@ fn decode(bytes: &[u8]) -> Result<Pages, ImageErrorKind> {
     let Some((body, check)) = bytes.split_last_chunk::<CHECK_LEN>() else {
         return Err(truncated(expected));
     };
-    if bytes.len() != expected || Sm3::digest(body)[..] != check[..] || format != FORMAT {
+    let whole = bytes.len() == expected && Sm3::digest(body)[..] == check[..];
+    if !whole || format != FORMAT || size > SIZE_MAX {
         return Err(ImageErrorKind::Damaged);
     }
     let mut medium = Pages::new(size);
@@ -183,7 +186,8 @@ mod tests {
 
     use super::super::{Owner, Store};
     use super::{CHECK_LEN, FORMAT, HEAD_LEN, ImageErrorKind, Medium, PAGE_LEN, Pages};
-    use super::{decode, encode, load, save};
+    use super::{SIZE_MAX, Sm3, decode, encode, load, save};
+    use sm3::Digest as _;
 
     fn medium() -> Pages {
         let mut medium = Pages::new(16 * 1024);
@@ -236,6 +240,25 @@ mod tests {
         }
         image.push(0);
         assert!(matches!(decode(&image), Err(ImageErrorKind::Damaged)));
+    }
+
+    #[test]
+    fn an_image_of_a_medium_that_no_card_has_is_refused() {
+        let sized = |size: u32| {
+            let mut image = encode(&Pages::new(0));
+            image.truncate(HEAD_LEN);
+            image[12..16].copy_from_slice(&size.to_be_bytes());
+            let check = Sm3::digest(&image);
+            image.extend_from_slice(&check);
+            decode(&image)
+        };
+        assert!(sized(SIZE_MAX).is_ok());
+        for size in [SIZE_MAX + 1, u32::MAX] {
+            assert!(
+                matches!(sized(size), Err(ImageErrorKind::Damaged)),
+                "{size}"
+            );
+        }
     }
 
     #[test]

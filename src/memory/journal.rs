@@ -137,6 +137,11 @@ impl Journal {
             let Some(entry) = Entry::decode(&bytes, journal.generation) else {
                 break;
             };
+            // All that is ever written lies behind the journal and on the medium.
+            let end = u64::from(entry.at) + u64::from(entry.len);
+            if entry.at < journal.end() || end > u64::from(medium.size()) {
+                return Err(Damaged::Journal);
+            }
             journal.push(entry);
         }
         for index in 0..journal.entries.len() {
@@ -447,7 +452,8 @@ fn word<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
 #[cfg(test)]
 mod tests {
     use super::super::{Cut, Ending, JournalSize, Owner, Pages, Store, Tear};
-    use super::{Entry, INLINE, Kind, left_aligned, leftmost};
+    use super::{Damaged, ENTRIES_AT, Entry, INLINE, Journal, Kind, Medium};
+    use super::{left_aligned, leftmost};
 
     #[test]
     fn short_bytes_fill_a_word_from_the_left() {
@@ -459,6 +465,38 @@ mod tests {
             assert_eq!(left_aligned(&bytes[..len]), word);
             let len = u32::try_from(len).expect("small");
             assert_eq!(leftmost(u64::from_be_bytes(bytes), len), word);
+        }
+    }
+
+    #[test]
+    fn an_entry_of_bytes_that_are_no_object_s_is_damage() {
+        let size = 8 * 1024;
+        let end = Journal::recover(&mut Store::format(Pages::new(size)).medium_mut().fork());
+        let (end, long) = (end.unwrap().end(), 1 << 30);
+        for (at, len, whole) in [
+            (end, 4, true),
+            (size - 8, 8, true),
+            (size - 8, 9, false),
+            (end - 1, 1, false),
+            (0, 16, false),
+            (end, long, false),
+            (u32::MAX, long, false),
+        ] {
+            let mut medium = Store::format(Pages::new(size)).medium_mut().fork();
+            let generation = Journal::recover(&mut medium).unwrap().generation;
+            for kind in [Kind::Undo, Kind::Latch] {
+                let inline = 0;
+                let entry = Entry {
+                    kind,
+                    at,
+                    len,
+                    inline,
+                };
+                medium.write(ENTRIES_AT, &entry.encode(generation));
+                let recovered = Journal::recover(&mut medium.fork()).map(|_| ());
+                let expected = if whole { Ok(()) } else { Err(Damaged::Journal) };
+                assert_eq!(recovered, expected, "{len} bytes at {at}");
+            }
         }
     }
 
