@@ -108,7 +108,7 @@ impl SocialSecurity {
     ///
     /// # Errors
     /// '6986', '6A82', '6981', '6985', '6982', '6A83', '6CXX' with any other Le, an
-    /// absent one too.
+    /// absent one too; '6700' where the right one is more than '6CXX' can say.
     ///
     /// Source: social security card specification, part 5, READ RECORD.
     pub(super) fn read_record(
@@ -131,7 +131,11 @@ impl SocialSecurity {
             records.len() == ne
         };
         if !fits {
-            return Err(wrong_le(records.len()));
+            return Err(if records.len() > NE_SHORT_MAX {
+                Sw::WRONG_LENGTH
+            } else {
+                wrong_le(records.len())
+            });
         }
         file.answer_records(ctx, &records);
         found.set_record(records.current());

@@ -298,6 +298,22 @@ fn a_wrong_or_absent_le_is_answered_with_the_right_one() {
 }
 
 #[test]
+fn a_record_too_long_for_a_short_le_is_read_with_a_long_one() {
+    let mut bench = Bench::in_creation(Algorithm::Des, 0);
+    bench.ok(SELECT_SSSE);
+    bench.ok("00E00000 18 62 16 82 05 02 01 012C 02 83 02 EF11 88 01 11 8C 06 010100 020100");
+    let record = [7; 300];
+    let update = [&bytes("00DC0104 00 012C")[..], &record].concat();
+    assert_eq!(bench.send_bytes(&update).1, Sw::OK);
+    for le in ["", "00", "2C", "00 0101"] {
+        bench.refused(&format!("00B20104 {le}"), 0x6700);
+    }
+    for le in ["012C", "0000"] {
+        assert_eq!(bench.ok(&format!("00B20104 00 {le}")), record);
+    }
+}
+
+#[test]
 fn next_and_previous_go_through_the_records_with_a_tag() {
     let mut bench = bench();
     bench.ok(SELECT_DF01);
