@@ -75,6 +75,7 @@ struct Probe {
 impl Applet for Probe {
     fn select(&self, ctx: &mut Ctx<'_>, command: &Command<'_>) -> Outcome {
         if command.p2 & 0x0C == 0x0C {
+            ctx.set(&self.fleeting, 9);
             return Err(Sw::CONDITIONS_NOT_MET);
         }
         ctx.answer(b"probe");
@@ -153,6 +154,12 @@ impl Applet for Probe {
             0x09 => ctx.request(Deed::SetCardLifeCycle(
                 CardLifeCycle::from_byte(command.p1).ok_or(Sw::WRONG_P1_P2)?,
             ))?,
+            // Ask for a deed, and be broken.
+            0x0A => {
+                ctx.request(Deed::SetCardLifeCycle(CardLifeCycle::Locked))?;
+                let nowhere = ctx.object(Ref::from_number(1));
+                ctx.write(nowhere, 0, b"lost");
+            }
             0x84 => {
                 let mut bytes = [0; 8];
                 ctx.random(&mut bytes);
@@ -296,6 +303,23 @@ fn an_applet_that_refuses_its_selection_is_not_selected() {
     assert_eq!(send(&mut card, "00A4040C 06 F1010101010B"), "6985");
     assert_eq!(send(&mut card, "80010000 00"), "6999");
     assert_eq!(send(&mut card, "00A40400 05 AABBCCDDEE 00"), "6A82");
+}
+
+#[test]
+fn a_refused_selection_leaves_nothing_in_transient_memory() {
+    let mut card = card();
+    for _ in 0..2 {
+        assert_eq!(send(&mut card, "00A4040C 06 F1010101010A"), "6985");
+        send(&mut card, "00A40400 06 F1010101010A");
+        assert_eq!(send(&mut card, "80010000 00"), "000000640000009000");
+    }
+}
+
+#[test]
+fn a_deed_asked_for_in_a_fault_is_not_done() {
+    let mut card = with_first();
+    assert_eq!(send(&mut card, "800A0000"), "6F00");
+    assert_eq!(send(&mut card, "80010000 00"), "000000640000009000");
 }
 
 #[test]

@@ -57,6 +57,22 @@ impl Ram {
         RamObject { at, len }
     }
 
+    /// How many bytes are allocated.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "an extent, not a collection")]
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Takes back what was allocated beyond the first `len` bytes; an access there is
+    /// a fault from then on.
+    pub fn truncate(&mut self, len: usize) {
+        if let Some(bytes) = self.bytes.get_mut(len..) {
+            bytes.zeroize();
+        }
+        self.bytes.truncate(len);
+    }
+
     /// Copies bytes. Outside of the object they are zero, and a fault.
     #[inline]
     pub fn read(&self, object: RamObject, offset: usize, into: &mut [u8]) {
@@ -159,6 +175,23 @@ mod tests {
         assert_eq!(ram.read_array::<2>(second, 0), [2, 2]);
         ram.clear_all();
         assert_eq!(ram.read_array::<2>(second, 0), [0, 0]);
+    }
+
+    #[test]
+    fn what_is_taken_back_is_nowhere_and_its_place_is_zero_again() {
+        let mut ram = Ram::new();
+        let kept = ram.allocate(2);
+        let len = ram.len();
+        let gone = ram.allocate(3);
+        ram.write(kept, 0, &[1, 1]);
+        ram.write(gone, 0, &[2, 2, 2]);
+        ram.truncate(len);
+        assert_eq!(ram.len(), len);
+        assert_eq!(ram.read_array::<3>(gone, 0), [0; 3]);
+        assert_eq!(ram.take_fault(), Some(Fault::Bounds));
+        let next = ram.allocate(3);
+        assert_eq!(ram.read_array::<3>(next, 0), [0; 3]);
+        assert_eq!(ram.read_array::<2>(kept, 0), [1, 1]);
     }
 
     #[test]

@@ -116,6 +116,8 @@ impl Card {
         })?;
         if !sw.is_error() {
             self.channels.put(channel, Some(index));
+        } else if !again {
+            self.clear_on_deselect(index, channel);
         }
         Ok(sw)
     }
@@ -132,11 +134,15 @@ impl Card {
             Ok(crate::applet::Reply::OK)
         })?;
         answer.truncate(answer_len);
+        self.clear_on_deselect(index, channel);
+        self.channels.put(channel, None);
+        Ok(())
+    }
+
+    fn clear_on_deselect(&mut self, index: usize, channel: u8) {
         if let Some(entry) = self.registry.get(index) {
             entry.clear_on_deselect(&mut self.ram, channel);
         }
-        self.channels.put(channel, None);
-        Ok(())
     }
 
     /// Selects the default applet on an open channel, as a reset does; where it

@@ -56,11 +56,16 @@ impl Card {
             draws: system.draws,
         };
         let outcome = work(&*entry.guest, &mut ctx);
+        let mut broken = self.take_fault();
         let outcome = match (outcome, deed) {
-            (Ok(reply), Some(deed)) => self.perform(deed, channel).map(|()| reply),
+            (Ok(reply), Some(deed)) if !broken => {
+                let done = self.perform(deed, channel);
+                broken = self.take_fault();
+                done.map(|()| reply)
+            }
             (outcome, _) => outcome,
         };
-        if self.memory.take_fault().or(self.ram.take_fault()).is_some() {
+        if broken {
             self.memory.roll_back();
             answer.clear();
             return Err(Broken);
@@ -76,6 +81,12 @@ impl Card {
                 Ok(sw)
             }
         }
+    }
+
+    /// Whether there was a fault since the last call.
+    #[inline]
+    fn take_fault(&mut self) -> bool {
+        self.memory.take_fault().is_some() | self.ram.take_fault().is_some()
     }
 
     /// Does what a privileged applet asked for, in the update of its command.
@@ -96,6 +107,7 @@ impl Card {
                 if self.registry.has(&instance) {
                     return Err(Sw::CONDITIONS_NOT_MET);
                 }
+                let ram_len = self.ram.len();
                 let entry = self
                     .registry
                     .admit(
@@ -122,7 +134,8 @@ impl Card {
                     random: &self.random,
                     draws: self.system.draws,
                 };
-                entry.guest.settle_in(&mut ctx, &parameters)?;
+                let settled = entry.guest.settle_in(&mut ctx, &parameters);
+                settled.inspect_err(|_| self.ram.truncate(ram_len))?;
                 self.registry.push(entry, &self.system, &mut self.memory);
             }
             Deed::SetAtr(atr) => {
