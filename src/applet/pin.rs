@@ -43,6 +43,7 @@ impl OwnerPin {
 
     /// How many wrong PINs in a row block it.
     #[must_use]
+    #[inline]
     pub fn limit(&self, ctx: &Ctx<'_>) -> u8 {
         ctx.get(&self.limit)
     }
@@ -61,6 +62,7 @@ impl OwnerPin {
     ///
     /// Blocked, it is never the PIN and nothing is compared. Right, the counter is
     /// full again and the flag stands; wrong, the flag falls.
+    #[inline]
     pub fn check(&self, ctx: &mut Ctx<'_>, pin: &[u8]) -> bool {
         let Some(left) = self.tries_left(ctx).checked_sub(1) else {
             self.forget(ctx);
@@ -84,12 +86,14 @@ impl OwnerPin {
     }
 
     /// Forgets that it was verified.
+    #[inline]
     pub fn forget(&self, ctx: &mut Ctx<'_>) {
         ctx.set(&self.verified, false);
     }
 
     /// Whether there is none: its length is 0.
     #[must_use]
+    #[inline]
     pub fn is_empty(&self, ctx: &Ctx<'_>) -> bool {
         ctx.get(&self.value)[0] == 0
     }

@@ -130,6 +130,7 @@ impl SocialSecurity {
         Ok(Reply::OK)
     }
 
+    #[inline]
     fn pin_is_loaded(&self, ctx: &Ctx<'_>) -> Result<(), Sw> {
         if self.pin.limit(ctx) > 0 {
             Ok(())
@@ -138,6 +139,7 @@ impl SocialSecurity {
         }
     }
 
+    #[inline]
     fn check_pin(&self, ctx: &mut Ctx<'_>, pin: &[u8]) -> Result<(), Sw> {
         let tries = self.pin.tries_left(ctx);
         if tries == 0 {
