@@ -490,6 +490,47 @@ fn text_that_is_no_json_is_refused_with_its_place() {
 }
 
 #[test]
+fn two_elements_of_one_name_in_one_file_are_not_laid_over_each_other() {
+    let file = r#"{ "fid": "EF0C", "zh": "自", "en": "own", "class": "active", "kind":
+        "transparent", "size": 4, "read": "free", "update": "never" }"#;
+    let files = format!(r#"{{ "fid": "DF01", "files": [{file}, {file}] }}"#);
+    let key = r#"{ "name": "RK1DF01", "tries": 3 }"#;
+    for (members, path) in [
+        (files, "$.directories[0].files[1].fid"),
+        (
+            r#"{ "fid": "DF01", "en": "a" }, { "fid": "df01", "en": "b" }"#.to_owned(),
+            "$.directories[1].fid",
+        ),
+        (
+            format!(r#"{{ "fid": "DF01", "keys": [{key}, {key}] }}"#),
+            "$.directories[0].keys[1].name",
+        ),
+    ] {
+        let report = refused(&over(&format!("\"directories\": [{members}]")));
+        let [problem] = report.problems() else {
+            panic!("one problem: {report}");
+        };
+        assert_eq!(
+            (problem.kind, problem.path.as_str()),
+            (ProblemKind::Duplicate, path)
+        );
+    }
+}
+
+#[test]
+fn a_byte_order_mark_before_a_profile_is_passed_over() {
+    let text = format!("\u{feff}{}", over("\"en\": \"marked\""));
+    let profile = Profile::parse("marked.json", &text).unwrap_or_else(|report| panic!("{report}"));
+    assert_eq!(profile.names.en, "marked");
+}
+
+#[test]
+fn a_place_in_broken_json_is_told_once() {
+    let report = refused("{ \"id\": \"x\" \"zh\": \"y\" }");
+    assert_eq!(report.problems()[0].found, "expected `,` or `}`");
+}
+
+#[test]
 fn a_profile_that_extends_itself_is_refused() {
     let path = std::env::temp_dir().join(format!("cardlab-circle-{}.json", std::process::id()));
     let name = path.file_name().unwrap().to_str().unwrap();

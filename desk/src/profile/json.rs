@@ -61,7 +61,7 @@ impl Node {
         let whole: &RawValue = serde_json::from_str(text).map_err(|error| {
             vec![Broken {
                 at: offset_of(text, error.line(), error.column()),
-                says: error.to_string(),
+                says: without_place(&error),
             }]
         })?;
         let mut reading = Reading {
@@ -186,6 +186,13 @@ fn step(name: &str) -> String {
     }
 }
 
+/// What `serde_json` says, without the place, which is told apart.
+fn without_place(error: &serde_json::Error) -> String {
+    let says = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    says.strip_suffix(&place).unwrap_or(&says).to_owned()
+}
+
 /// The byte at a line and column as `serde_json` counts them, from 1, columns in
 /// bytes.
 fn offset_of(text: &str, line: usize, column: usize) -> usize {
@@ -281,7 +288,7 @@ impl Reading<'_> {
             Err(error) => {
                 self.broken.push(Broken {
                     at: self.place(raw).bytes.start,
-                    says: error.to_string(),
+                    says: without_place(&error),
                 });
                 None
             }

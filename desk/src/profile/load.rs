@@ -88,7 +88,11 @@ fn fetch(path: &Path) -> Result<String, String> {
     if meta.len() > FILE_MAX_BYTES {
         return Err(format!("longer than {FILE_MAX_BYTES} bytes"));
     }
-    std::fs::read_to_string(path).map_err(|error| error.to_string())
+    let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        format!("not UTF-8 from byte {at}")
+    })
 }
 
 #[derive(Default)]
@@ -133,7 +137,11 @@ impl Loading {
     ) -> Option<Node> {
         let source = self.sources.len();
         let text = match fetched {
-            Ok(text) => text,
+            // Some editors put a byte order mark before a text.
+            Ok(text) => match text.strip_prefix('\u{feff}') {
+                Some(text) => text.to_owned(),
+                None => text,
+            },
             Err(error) => {
                 let place = asked.cloned().unwrap_or(Place {
                     source,
@@ -144,7 +152,7 @@ impl Loading {
                 }
                 let shipped = Profile::shipped().join(", ");
                 let found = format!("{name:?}: {error}");
-                let allowed = format!("{shipped}, or the path of a profile");
+                let allowed = format!("{shipped}, or the path of a profile in UTF-8");
                 self.problems.add(&place, Kind::Unreadable, found, allowed);
                 return None;
             }
@@ -267,8 +275,17 @@ impl Loading {
                 place: over.place,
             };
         }
+        let mut seen = Vec::new();
         for element in elements {
             let name = name_of(&element, key);
+            if seen.contains(&name) {
+                let node = element.get(key).unwrap_or(&element);
+                let allowed = format!("each {key} once in a list");
+                self.problems
+                    .add(&node.place, Kind::Duplicate, node.describe(), allowed);
+                continue;
+            }
+            seen.push(name.clone());
             let at = merged.iter().position(|known| name_of(known, key) == name);
             let remove = element.get("remove").and_then(Node::as_flag) == Some(true);
             match (at, remove) {

@@ -478,7 +478,7 @@ impl Object {
                         &member.place,
                         Kind::Unknown,
                         format!("a member {:?}", member.name),
-                        format!("in a {}: {}", self.name, names.join(", ")),
+                        format!("members of this {}: {}", self.name, names.join(", ")),
                     );
                 }
             }
