@@ -14,14 +14,15 @@ pub(crate) const PROFILE: &str = "henan-2.0";
 /// Which card, on the command line.
 #[derive(Args)]
 pub(crate) struct Which {
-    /// A shipped profile by name, or a profile file: a card is issued from it, or the
-    /// card in the image was
+    /// A shipped profile by name, or a profile file; with --image, the one that its
+    /// card was issued from
     #[arg(long, value_name = "NAME|PATH", default_value = PROFILE)]
     profile: String,
-    /// A card image made by `cardlab issue`; what the card writes stays in it
+    /// A card image made by `cardlab issue`; what the card writes is kept in it
     #[arg(long, value_name = "FILE")]
     image: Option<PathBuf>,
-    /// What the card's random numbers and its test keys start from
+    /// What random numbers and test keys start from; with --image, the one that its
+    /// card was issued with
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
 }
@@ -38,6 +39,11 @@ impl Which {
         }
     }
 
+    /// Whether it lies in an image.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.image.is_some()
+    }
+
     /// The profile that it is issued from, and the seed.
     pub(crate) fn profile(&self) -> anyhow::Result<(Profile, u64)> {
         Ok((load(&self.profile)?, self.seed))
@@ -49,7 +55,11 @@ pub(crate) fn load(name_or_path: &str) -> anyhow::Result<Profile> {
     use std::io::IsTerminal as _;
     Profile::load(name_or_path).map_err(|report| {
         let colour = std::io::stderr().is_terminal();
-        anyhow::anyhow!("{}", report.render(colour).trim_end().to_owned())
+        let problems = report.render(colour);
+        anyhow::anyhow!(
+            "{name_or_path}: no clean profile\n\n{}",
+            problems.trim_end()
+        )
     })
 }
 

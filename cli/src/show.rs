@@ -1,22 +1,32 @@
 //! `cardlab show`: the card as a tree, read over the wire with the terminal's keys.
 //!
 //! It works on a copy, so the card stays as it is: where a file asks for the PIN, the
-//! copy's initial PIN is used.
+//! copy's initial PIN is used, and where that was changed, a key that opens it too.
 
 use crate::card::Which;
 use crate::{explain, subject};
 use cardlab::apdu::Sw;
 use cardlab::icc::Icc;
 use cardlab::link::atr::Atr;
+use cardlab_conformance::case::{Action, Step};
+use cardlab_conformance::generate;
 use cardlab_conformance::session::{Session, Trouble};
 use cardlab_conformance::subject::Subject;
-use cardlab_conformance::{case::Action, generate};
 use cardlab_desk::encode;
-use cardlab_desk::profile::{Directory, File, Format, Item, Kind, Profile};
+use cardlab_desk::profile::{
+    Algorithm, Directory, File, FirstChange, Format, Item, Kind, Profile, Rule,
+};
 use clap::Args;
 use std::io::{self, Write};
 use std::process::ExitCode;
 use termtree::Tree;
+
+/// What stands in place of records that the card keeps back.
+const NOT_READ: &str = "not read 不可读";
+/// Why a card out of an image may keep records back.
+const WHY_NOT_READ: &str = "\
+What is not read needs a PIN that was changed, or keys of another --profile or --seed than the
+card was issued with. 未读出的内容：密码已修改，或配置文件、种子与发卡时不同。";
 
 /// Print the card as a tree.
 #[derive(Args)]
@@ -41,7 +51,18 @@ impl Show {
             }
         }
         let subject = subject::of(card.card().fork(), &profile, seed)?;
-        writeln!(out, "{}", self.tree(&*subject, &profile, None))?;
+        writeln!(out, "{}", about(&profile))?;
+        let tree = self.tree(&*subject, &profile, None).to_string();
+        writeln!(out, "{}", tree.trim_end())?;
+        if tree.contains(NOT_READ) && self.which.is_kept() {
+            writeln!(out, "{WHY_NOT_READ}")?;
+        }
+        if !profile.notes.is_empty() {
+            writeln!(out, "\nnotes 说明")?;
+        }
+        for note in &profile.notes {
+            writeln!(out, "  - {note}")?;
+        }
         Ok(ExitCode::SUCCESS)
     }
 
@@ -130,6 +151,34 @@ impl Show {
     }
 }
 
+/// What the profile is, and the rules of its PIN without the PIN.
+fn about(profile: &Profile) -> String {
+    let Profile {
+        id,
+        names,
+        algorithm,
+        pin,
+        ..
+    } = profile;
+    let algorithm = match algorithm {
+        Algorithm::Des => "3DES",
+        Algorithm::Sm4 => "SM4",
+    };
+    let first_change = match (&pin.initial, pin.first_change) {
+        (None, _) => "none at first 初始无密码",
+        (Some(_), FirstChange::Card) => {
+            "opens nothing before its first change 首次修改前不产生权限"
+        }
+        (Some(_), FirstChange::Terminal) => {
+            "the terminal sees to its first change 由终端控制首次修改"
+        }
+    };
+    format!(
+        "profile {id} {} {}, {algorithm}\nPIN 个人密码 {} tries, {} to {} bytes, {first_change}",
+        names.zh, names.en, pin.tries, pin.len_min_bytes, pin.len_max_bytes,
+    )
+}
+
 fn title_of(directory: &Directory) -> String {
     let name = directory
         .name
@@ -137,12 +186,17 @@ fn title_of(directory: &Directory) -> String {
         .unwrap_or_default();
     let keys = match directory.keys.len() {
         0 => String::new(),
+        1 => ", 1 key".to_owned(),
         count => format!(", {count} keys"),
     };
-    format!(
-        "{} {:04X}{name} {} {}{keys}",
-        directory.label, directory.fid, directory.names.zh, directory.names.en
-    )
+    let fid = format!("{:04X}", directory.fid);
+    let label = &directory.label;
+    let fid = match fid == *label {
+        true => fid,
+        false => format!("{label} {fid}"),
+    };
+    let names = &directory.names;
+    format!("{fid}{name} {} {}{keys}", names.zh, names.en)
 }
 
 fn structure(kind: Kind) -> String {
@@ -185,6 +239,14 @@ fn text_of(item: &Item, value: &[u8]) -> String {
     }
 }
 
+/// The ways to make a rule true, one after the other.
+fn ways_in(rule: &Rule) -> Vec<Vec<Step>> {
+    match rule {
+        Rule::Or(a, b) => [ways_in(a), ways_in(b)].concat(),
+        rule => generate::opening(rule).into_iter().collect(),
+    }
+}
+
 /// The records of a file, or all its bytes; the reason where it cannot be read.
 fn contents(
     subject: &dyn Subject,
@@ -192,7 +254,24 @@ fn contents(
     directory: &str,
     file: &File,
 ) -> Result<Vec<Vec<u8>>, String> {
-    let way_in = generate::opening(&file.read).ok_or("never read from outside 不可读")?;
+    let mut refused = "never read from outside 不可读".to_owned();
+    for way_in in ways_in(&file.read) {
+        match contents_by(&way_in, subject, profile, directory, file) {
+            Ok(parts) => return Ok(parts),
+            Err(reason) => refused = reason,
+        }
+    }
+    Err(refused)
+}
+
+/// The same, by one way to make its rule true.
+fn contents_by(
+    way_in: &[Step],
+    subject: &dyn Subject,
+    profile: &Profile,
+    directory: &str,
+    file: &File,
+) -> Result<Vec<Vec<u8>>, String> {
     let trouble = |trouble: Trouble| match trouble {
         Trouble::Lost(lost) => lost.to_string(),
         Trouble::Case(text) => text,
@@ -232,7 +311,7 @@ fn contents(
             (Sw::RECORD_NOT_FOUND, _) => return Ok(parts),
             (sw, _) => {
                 return Err(format!(
-                    "not read 不可读: {}",
+                    "{NOT_READ}: {}",
                     explain::response(&sw.0.to_be_bytes())
                 ));
             }
