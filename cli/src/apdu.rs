@@ -80,7 +80,33 @@ fn read(text: &str) -> anyhow::Result<Step> {
         .chars()
         .filter(|c| !matches!(c, ' ' | ':' | '.'))
         .collect();
+    if digits.is_empty() {
+        anyhow::bail!("{text:?} is no command: expected hex digits in pairs, or reset");
+    }
     let bytes = hex::decode(&digits)
         .with_context(|| format!("{text:?} is no command: expected hex digits in pairs"))?;
     Ok(Step::Command(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Step, read};
+
+    #[test]
+    fn a_command_is_hex_with_or_without_separators() {
+        for text in ["0084000008", "00 84 00 00 08", "00:84.00:00 08"] {
+            let Ok(Step::Command(bytes)) = read(text) else {
+                panic!("{text}");
+            };
+            assert_eq!(bytes, [0x00, 0x84, 0x00, 0x00, 0x08]);
+        }
+        assert!(matches!(read("reset"), Ok(Step::Reset)));
+    }
+
+    #[test]
+    fn what_is_no_hex_is_no_command() {
+        for text in ["", " ", ":", "zz", "123", "00840000０８", "RESET"] {
+            assert!(read(text).is_err(), "{text:?}");
+        }
+    }
 }

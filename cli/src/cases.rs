@@ -94,14 +94,12 @@ impl Explain {
             .iter()
             .find(|case| case.id == self.id)
             .with_context(|| {
-                let near: Vec<_> = cases
-                    .iter()
-                    .filter(|case| case.id.contains(&self.id))
-                    .take(5)
-                    .map(|case| case.id.as_str())
-                    .collect();
+                let near = near(&self.id, cases.iter().map(|case| case.id.as_str()));
                 match near.is_empty() {
-                    true => format!("no case {:?} for {}", self.id, profile.id),
+                    true => format!(
+                        "no case {:?} for {}; `cardlab cases list` lists them",
+                        self.id, profile.id
+                    ),
                     false => format!("no case {:?}; did you mean {}?", self.id, near.join(", ")),
                 }
             })?;
@@ -112,6 +110,23 @@ impl Explain {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// The ids that could be meant: those that hold this one, or else begin as it does.
+fn near<'c>(id: &str, ids: impl Iterator<Item = &'c str> + Clone) -> Vec<&'c str> {
+    let holding: Vec<_> = ids.clone().filter(|known| known.contains(id)).collect();
+    if !holding.is_empty() {
+        return holding.into_iter().take(5).collect();
+    }
+    let common = |known: &str| {
+        let pairs = known.bytes().zip(id.bytes());
+        pairs.take_while(|(a, b)| a == b).count()
+    };
+    let longest = ids.clone().map(common).max().unwrap_or(0);
+    // A shared letter or two is chance.
+    ids.filter(|known| longest >= 4 && common(known) == longest)
+        .take(5)
+        .collect()
 }
 
 /// A case in words.
@@ -182,5 +197,19 @@ impl Fmt {
         } else {
             ExitCode::SUCCESS
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::near;
+
+    #[test]
+    fn a_case_that_there_is_not_brings_those_that_could_be_meant() {
+        let ids = ["verify/a-wrong-pin", "verify/too-long", "select/by-name"];
+        assert_eq!(near("wrong", ids.into_iter()), ["verify/a-wrong-pin"]);
+        let longer = "verify/a-wrong-pin-costs-one-try";
+        assert_eq!(near(longer, ids.into_iter()), ["verify/a-wrong-pin"]);
+        assert!(near("nope/x", ids.into_iter()).is_empty());
     }
 }

@@ -44,13 +44,18 @@ enum Verb {
     #[command(after_help = EXIT_CODES)]
     Test(test::Test),
     /// Run a PC/SC program with the card in its only reader 带卡运行PC/SC程序
-    #[command(
-        after_help = "No daemon, no root, and several at once. The exit code is the program's."
-    )]
+    #[command(after_help = "\
+No daemon, no root, and several at once. The exit code is the program's; as in a shell
+127 where there is no such program, 126 where it cannot be run, 128+N where signal N ended it.")]
     Run(run::Run),
     /// Put the card into the reader of a vpcd 将卡放入vpcd虚拟读卡器
+    #[command(after_help = "\
+Exit codes: 0 vpcd closed the link, 2 the call, a file or a profile is wrong, 3 no vpcd there.")]
     Serve(serve::Serve),
     /// Send commands to the card and explain both directions 发送命令并解释
+    #[command(after_help = "\
+Exit codes: 0 the last command was taken, 1 it was refused, 2 the call, a file or a profile is
+wrong. Without --image each call has a new card; with it, the card keeps what is written.")]
     Apdu(apdu::Apdu),
     /// Print the card as a tree, with names and values 以树形显示卡内数据
     Show(show::Show),
@@ -103,17 +108,13 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// The exit code that an error asks for, where it is not "the call is wrong".
+/// What an error says that asks for an exit code other than "the call is wrong".
 #[derive(Debug)]
-struct Stop(Exit);
+struct Stop(Exit, String);
 
 impl std::fmt::Display for Stop {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self.0 {
-            Exit::NoCard => "no card or no reader",
-            Exit::ToolError => "tool error",
-            _ => "stopped",
-        })
+        f.write_str(&self.1)
     }
 }
 
@@ -128,10 +129,52 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::Cli;
-    use clap::CommandFactory;
+    use cardlab_conformance::plan;
+    use cardlab_desk::profile::Profile;
+    use clap::{CommandFactory, Parser};
+
+    const README: &str = include_str!("../../README.md");
 
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    /// The commands in the README's blocks, each as its words.
+    fn of_the_readme() -> Vec<Vec<&'static str>> {
+        let blocks = README.split("```sh\n").skip(1);
+        let lines = blocks.flat_map(|block| block.split("```").next().unwrap_or("").lines());
+        let commands = lines.flat_map(|line| {
+            let line = line.split(" #").next().unwrap_or_default();
+            line.split(" && ").collect::<Vec<_>>()
+        });
+        commands
+            .filter(|command| command.starts_with("cardlab "))
+            .map(|command| command.split_whitespace().collect())
+            .collect()
+    }
+
+    #[test]
+    fn every_command_of_the_readme_is_one() {
+        let commands = of_the_readme();
+        assert!(commands.len() >= 8, "{commands:?}");
+        for words in commands {
+            if let Err(error) = Cli::try_parse_from(&words) {
+                panic!("{words:?}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_case_that_the_readme_explains_is_there() {
+        let cases = plan::for_profile(&Profile::load("henan-2.0").unwrap()).unwrap();
+        let explained: Vec<_> = of_the_readme()
+            .into_iter()
+            .filter(|words| words.get(2) == Some(&"explain"))
+            .collect();
+        assert!(!explained.is_empty());
+        for words in explained {
+            assert!(cases.iter().any(|case| case.id == words[3]), "{words:?}");
+        }
     }
 }

@@ -6,7 +6,8 @@ use cardlab::link::{pcsc, tap::Tap};
 use clap::Args;
 use std::ffi::OsString;
 use std::io::{self, Write};
-use std::process::ExitCode;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{ExitCode, ExitStatus};
 
 /// Run a PC/SC program with the card in its only reader.
 #[derive(Args)]
@@ -30,10 +31,44 @@ impl Run {
                 let _ = writeln!(io::stderr(), "{event}");
             }
         });
-        let status = pcsc::run(&mut card, program, arguments)
-            .with_context(|| format!("cannot run {}", program.display()))?;
-        let code = status.code().and_then(|code| u8::try_from(code).ok());
-        // A program that a signal ended has no code; shells use 128 + the signal.
-        Ok(code.map_or(ExitCode::from(128), ExitCode::from))
+        match pcsc::run(&mut card, program, arguments) {
+            Ok(status) => Ok(ExitCode::from(code_of(status))),
+            Err(error) => {
+                let program = program.display();
+                let _ = writeln!(io::stderr(), "cardlab: cannot run {program}: {error}");
+                Ok(ExitCode::from(code_without(&error)))
+            }
+        }
+    }
+}
+
+/// The code that a program ended with; where a signal ended it, what shells give.
+fn code_of(status: ExitStatus) -> u8 {
+    let code = status.code().or(status.signal().map(|signal| 128 + signal));
+    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(128)
+}
+
+/// What shells give where a program could not be started.
+fn code_without(error: &io::Error) -> u8 {
+    match error.kind() {
+        io::ErrorKind::NotFound => 127,
+        _ => 126,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{code_of, code_without};
+    use std::io;
+    use std::os::unix::process::ExitStatusExt as _;
+    use std::process::ExitStatus;
+
+    #[test]
+    fn the_code_is_what_a_shell_gives() {
+        assert_eq!(code_of(ExitStatus::from_raw(0)), 0);
+        assert_eq!(code_of(ExitStatus::from_raw(3 << 8)), 3);
+        assert_eq!(code_of(ExitStatus::from_raw(9)), 128 + 9);
+        assert_eq!(code_without(&io::ErrorKind::NotFound.into()), 127);
+        assert_eq!(code_without(&io::ErrorKind::PermissionDenied.into()), 126);
     }
 }

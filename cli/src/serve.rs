@@ -1,7 +1,7 @@
 //! `cardlab serve`: the card in the reader of a vpcd.
 
-use crate::Stop;
 use crate::card::Which;
+use crate::{Stop, subject};
 use anyhow::Context as _;
 use cardlab::link::t0::T0;
 use cardlab::link::tap::Tap;
@@ -17,7 +17,8 @@ pub(crate) struct Serve {
     #[command(flatten)]
     which: Which,
     /// Where vpcd listens
-    #[arg(long, value_name = "HOST:PORT", default_value = vpcd::ADDRESS)]
+    #[arg(long, value_name = "HOST:PORT", default_value = vpcd::ADDRESS,
+        value_parser = subject::address)]
     vpcd: String,
     /// Print the exchange to the standard error
     #[arg(short, long)]
@@ -32,15 +33,14 @@ impl Serve {
                 let _ = writeln!(io::stderr(), "{event}");
             }
         }));
-        let mut link = Vpcd::connect(&self.vpcd)
-            .context(Stop(Exit::NoCard))
-            .with_context(|| {
-                format!(
-                    "no vpcd listens at {}: start pcscd with the vpcd driver, \
-                 or use `cardlab run -- PROGRAM`, which needs neither",
-                    self.vpcd
-                )
-            })?;
+        let mut link = Vpcd::connect(&self.vpcd).with_context(|| {
+            let says = format!(
+                "no vpcd listens at {} (start pcscd with the vpcd driver, \
+                     or use `cardlab run -- PROGRAM`, which needs neither)",
+                self.vpcd
+            );
+            Stop(Exit::NoCard, says)
+        })?;
         writeln!(
             io::stdout(),
             "the card is in the reader of vpcd at {} 卡已插入",

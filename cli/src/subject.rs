@@ -93,20 +93,26 @@ fn keys(profile: &Profile, seed: u64) -> anyhow::Result<CardKeys> {
 /// Puts the card into the reader of the vpcd there and finds that reader in pcscd.
 fn insert(slot: &Slot, address: &str) -> anyhow::Result<Pcscd> {
     let mut link = Vpcd::connect(address)
-        .context(Stop(Exit::NoCard))
-        .with_context(|| format!("no vpcd listens at {address}"))?;
+        .with_context(|| Stop(Exit::NoCard, format!("no vpcd listens at {address}")))?;
     let mut slot = slot.clone();
     // It ends with the process, or when vpcd closes the link.
     std::thread::spawn(move || link.serve(&mut T0::new(&mut slot)));
     let socket = Pcscd::socket();
-    Pcscd::find(&socket, "Virtual PCD", Duration::from_secs(5))
-        .context(Stop(Exit::NoCard))
-        .with_context(|| {
-            format!(
-                "no card in a virtual reader of the pcscd at {}",
-                socket.display()
-            )
-        })
+    Pcscd::find(&socket, "Virtual PCD", Duration::from_secs(5)).with_context(|| {
+        let socket = socket.display();
+        let says = format!("no card in a virtual reader of the pcscd at {socket}");
+        Stop(Exit::NoCard, says)
+    })
+}
+
+/// The address of a vpcd, on the command line.
+pub(crate) fn address(text: &str) -> Result<String, String> {
+    match text.rsplit_once(':') {
+        Some((host, port)) if !host.is_empty() && port.parse().is_ok_and(|port: u16| port > 0) => {
+            Ok(text.to_owned())
+        }
+        _ => Err("expected HOST:PORT, such as localhost:35963".to_owned()),
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -189,5 +195,28 @@ impl Icc for Held<'_> {
 
     fn transmit(&mut self, command: &[u8], response: &mut Vec<u8>) -> Result<(), Lost> {
         self.0.transmit(command, response)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::address;
+
+    #[test]
+    fn an_address_is_a_host_and_a_port() {
+        for good in ["localhost:35963", "[::1]:1", "reader.example:65535"] {
+            assert_eq!(address(good).as_deref(), Ok(good));
+        }
+        for bad in [
+            "",
+            "localhost",
+            "localhost:",
+            ":35963",
+            "h:0",
+            "h:65536",
+            "h:x",
+        ] {
+            assert!(address(bad).is_err(), "{bad}");
+        }
     }
 }

@@ -10,6 +10,7 @@ use cardlab_conformance::report::{Reporter, Wanted};
 use cardlab_conformance::runner::{self, Options};
 use cardlab_conformance::verdict::Exit;
 use clap::{ArgAction, Args};
+use std::io;
 use std::process::ExitCode;
 
 /// Run the conformance suite against a freshly issued card.
@@ -22,7 +23,7 @@ pub(crate) struct Test {
     #[arg(long, value_name = "WAY", value_enum, default_value_t = Way::InProcess)]
     subject: Way,
     /// Where vpcd listens, for the subject vpcd [default: localhost:35963]
-    #[arg(long, value_name = "HOST:PORT")]
+    #[arg(long, value_name = "HOST:PORT", value_parser = subject::address)]
     vpcd: Option<String>,
     /// Only cases whose id fits; may be repeated, one must fit
     #[arg(long, value_name = "GLOB")]
@@ -40,6 +41,9 @@ pub(crate) struct Test {
 
 impl Test {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+        if self.vpcd.is_some() && self.subject != Way::Vpcd {
+            anyhow::bail!("--vpcd is for --subject vpcd");
+        }
         let profile = card::load(&self.profile)?;
         let known = KnownFailures::shipped().map_err(anyhow::Error::msg)?;
         let cases = plan::filter(plan::for_profile(&profile)?, &self.filter)
@@ -72,15 +76,16 @@ impl Test {
             }
         };
         let (_, exit) = runner::run(&cases, &*subject, &profile, options, &known, &mut tell);
-        if let Some(error) = broken {
+        // Who has seen enough of the lines still gets the verdict.
+        let seen_enough = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
+        if let Some(error) = broken.filter(|error| !seen_enough(error)) {
             let names: Vec<_> = self
                 .report
                 .iter()
                 .map(|wanted| wanted.path.display().to_string())
                 .collect();
-            return Err(anyhow::Error::new(error)
-                .context(crate::Stop(Exit::ToolError))
-                .context(format!("cannot write the report ({})", names.join(", "))));
+            let says = format!("cannot write the report ({})", names.join(", "));
+            return Err(anyhow::Error::new(error).context(crate::Stop(Exit::ToolError, says)));
         }
         Ok(ExitCode::from(exit as u8))
     }

@@ -249,7 +249,7 @@ pub enum PowerStep {
 #[derive(Debug, Error)]
 pub enum CaseError {
     /// It cannot be read.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: cannot be read or written", path.display())]
     Io {
         /// The file.
         path: PathBuf,

@@ -117,7 +117,7 @@ pub enum Exit {
     Usage = 2,
     /// No card or no reader.
     NoCard = 3,
-    /// The suite itself is at fault, or no case was run.
+    /// The suite itself is at fault, or nothing was judged.
     ToolError = 4,
     /// Refused by the safety budget.
     Refused = 5,
@@ -130,7 +130,7 @@ Exit codes:
   1  a case ended otherwise                  有用例不符合预期
   2  the call, a file or a profile is wrong  用法、文件或配置有误
   3  no card or no reader                    没有卡片或读卡器
-  4  tool error, or no case was run          工具错误，或没有执行任何用例
+  4  tool error, or nothing was judged       工具错误，或没有判定任何用例
   5  refused by the safety budget            被安全预算拒绝";
 
 #[cfg(test)]
