@@ -166,6 +166,15 @@ mod tests {
     }
 
     #[test]
+    fn the_profile_in_the_readme_is_clean() {
+        let (_, behind) = README.split_once("```json\n").unwrap();
+        let (text, _) = behind.split_once("```").unwrap();
+        if let Err(report) = Profile::parse("my-card.json", text) {
+            panic!("{report}");
+        }
+    }
+
+    #[test]
     fn every_case_that_the_readme_explains_is_there() {
         let cases = plan::for_profile(&Profile::load("henan-2.0").unwrap()).unwrap();
         let explained: Vec<_> = of_the_readme()
