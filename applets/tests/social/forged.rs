@@ -1,4 +1,4 @@
-//! Memory that lies: an image with a right checksum whose bytes were changed by hand.
+//! Memory that lies: images with a right checksum, their bytes changed by hand.
 //!
 //! What such a card answers is nobody's promise, but it answers: it neither hangs nor
 //! takes its host down.
