@@ -2,7 +2,7 @@
 
 use crate::card;
 use anyhow::Context as _;
-use cardlab_conformance::case::Case;
+use cardlab_conformance::explain::explain;
 use cardlab_conformance::plan;
 use cardlab_conformance::verdict::Exit;
 use clap::{Args, Subcommand};
@@ -104,7 +104,7 @@ impl Explain {
                 }
             })?;
         let mut out = io::stdout().lock();
-        explain(case, &mut out)?;
+        write!(out, "{}", explain(case))?;
         if let Some(need) = case.unmet(&profile) {
             writeln!(out, "not applicable to {}: needs {need}", profile.id)?;
         }
@@ -129,69 +129,19 @@ fn near<'c>(id: &str, ids: impl Iterator<Item = &'c str> + Clone) -> Vec<&'c str
         .collect()
 }
 
-/// A case in words.
-fn explain(case: &Case, out: &mut dyn Write) -> anyhow::Result<()> {
-    writeln!(out, "{}", case.id)?;
-    writeln!(out, "  {}\n  {}", case.says.en, case.says.zh)?;
-    writeln!(out, "  source 依据: {}", case.source.join("; "))?;
-    if !case.requirements.is_empty() {
-        writeln!(out, "  requirements 需求: {}", case.requirements.join(" "))?;
-    }
-    if let Some(group) = &case.group {
-        writeln!(out, "  item of LD/T 6001.3-2023 检测项: {group}")?;
-    }
-    // The steps in the very words of a case file.
-    let value = serde_json::to_value(case)?;
-    for key in ["weight", "safety", "needs"] {
-        if let Some(value) = value.get(key) {
-            writeln!(out, "  {key}: {value}")?;
-        }
-    }
-    for (index, step) in value["steps"].as_array().into_iter().flatten().enumerate() {
-        let mut step = step.as_object().cloned().unwrap_or_default();
-        let label = step.remove("do").unwrap_or_default();
-        let expect = step.remove("expect");
-        writeln!(
-            out,
-            "  {:>2}. {}",
-            index + 1,
-            label.as_str().unwrap_or_default()
-        )?;
-        for (key, value) in step {
-            let text = value
-                .as_str()
-                .map_or_else(|| value.to_string(), ToOwned::to_owned);
-            writeln!(out, "      {key}: {text}")?;
-        }
-        if let Some(expect) = expect.as_ref().and_then(|expect| expect.as_str()) {
-            writeln!(out, "      expect 预期: {expect}")?;
-        }
-    }
-    Ok(())
-}
-
 impl Fmt {
     fn run(self) -> anyhow::Result<ExitCode> {
         let mut out = io::stdout().lock();
-        let mut changed = 0;
-        for (path, case) in plan::in_folder(&self.folder)? {
-            let canonical = case.to_canonical();
-            if std::fs::read_to_string(&path)? == canonical {
-                continue;
-            }
-            changed += 1;
+        let changed = plan::format(&self.folder, self.check)?;
+        for path in &changed {
             let verb = if self.check {
                 "not in its canonical form"
             } else {
                 "formatted"
             };
             writeln!(out, "{}: {verb}", path.display())?;
-            if !self.check {
-                std::fs::write(&path, canonical)
-                    .with_context(|| format!("cannot write {}", path.display()))?;
-            }
         }
-        let failed = self.check && changed > 0;
+        let failed = self.check && !changed.is_empty();
         Ok(if failed {
             ExitCode::from(Exit::Unexpected as u8)
         } else {

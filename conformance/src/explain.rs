@@ -46,6 +46,12 @@ fn write_step(number: usize, step: &Step, text: &mut String) -> fmt::Result {
     writeln!(text, "  {number:>3}. {}", step.label)?;
     writeln!(text, "       {en}")?;
     writeln!(text, "       {zh}")?;
+    if step.torn {
+        writeln!(
+            text,
+            "       power cut at each write in turn 在每次写入时断电"
+        )?;
+    }
     if let Some(expect) = &step.expect {
         writeln!(text, "       must answer 应答  {}", Worded(expect))?;
     }
@@ -55,6 +61,9 @@ fn write_step(number: usize, step: &Step, text: &mut String) -> fmt::Result {
             "       or, with a note 亦可（注明）  {}",
             Worded(accept)
         )?;
+    }
+    if let Some(sometimes) = &step.sometimes {
+        writeln!(text, "       at least once 至少一次  {}", Worded(sometimes))?;
     }
     for (path, value) in &step.objects {
         writeln!(text, "       with object 数据对象  {path} = {value}")?;
@@ -77,16 +86,17 @@ struct Worded<'e>(&'e Expect);
 impl Display for Worded<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0)?;
-        let mut gap = "  (";
-        let mut any = false;
+        let mut told = Vec::new();
         for sw in self.0.status_words() {
-            if let (Some(en), Some(zh)) = (sw.words(), sw.words_zh()) {
+            if let (Some(en), Some(zh)) = (sw.words(), sw.words_zh())
+                && !told.contains(&sw)
+            {
+                let gap = if told.is_empty() { "  (" } else { "; " };
                 write!(f, "{gap}{en} {zh}")?;
-                gap = "; ";
-                any = true;
+                told.push(sw);
             }
         }
-        f.write_str(if any { ")" } else { "" })
+        f.write_str(if told.is_empty() { "" } else { ")" })
     }
 }
 
