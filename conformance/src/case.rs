@@ -229,6 +229,10 @@ pub struct Secured {
     /// Spoils the MAC: the last bit of its byte with this index.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wrong: Option<u8>,
+    /// What the MAC is over instead of what is sent: CLA INS P1 P2, then data, as in
+    /// `send`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mac_over: Option<String>,
     /// The random number of the session key, as in `send`; a challenge is drawn where
     /// there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -169,7 +169,7 @@ fn secured_words(secured: &Secured) -> (String, String) {
         en += &format!(", {} enciphered", pin_en(pin));
         zh += &format!("，加密的{}", pin_zh(pin));
     }
-    let (mac_en, mac_zh) = if secured.wrong.is_some() {
+    let (mac_en, mac_zh) = if secured.wrong.is_some() || secured.mac_over.is_some() {
         ("a wrong MAC", "错误的MAC")
     } else {
         ("a MAC", "MAC")

@@ -465,7 +465,16 @@ impl<'s> Session<'s> {
         }
         let lc = u8::try_from(data.len() + 4)
             .map_err(|_| Trouble::Case("the data are too long".to_owned()))?;
-        let mut mac = derive::mac(&session, &[&header, &[lc], &data]);
+        let mut mac = match &secured.mac_over {
+            Some(template) => {
+                let over = self.fill(template)?;
+                let (header, data) = over
+                    .split_first_chunk::<4>()
+                    .ok_or_else(|| Trouble::Case(format!("{template:?} has no CLA INS P1 P2")))?;
+                derive::mac(&session, &[header, &[lc], data])
+            }
+            None => derive::mac(&session, &[&header, &[lc], &data]),
+        };
         spoil(&mut mac, secured.wrong);
         data.extend(mac);
         let answer = self.command(header, &data, 0, expect)?;

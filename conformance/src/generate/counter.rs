@@ -255,6 +255,7 @@ fn sealed(label: &str, p2: u8, pin: Option<&str>, expect: &str) -> Step {
         pin: pin.map(str::to_owned),
         data: None,
         wrong: None,
+        mac_over: None,
         random: None,
     };
     step(label, Action::Secured(secured), expect)
