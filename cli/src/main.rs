@@ -43,7 +43,7 @@ enum Verb {
     /// Run the conformance suite against a freshly issued card 运行检测套件
     #[command(after_help = EXIT_CODES)]
     Test(test::Test),
-    /// Run a PC/SC program with the card in its only reader 带卡运行PC/SC程序
+    /// Run a PC/SC program with the card in its only reader 插卡运行PC/SC程序
     #[command(after_help = "\
 No daemon, no root, and several at once. The exit code is the program's; as in a shell
 127 where there is no such program, 126 where it cannot be run, 128+N where signal N ended it.")]

@@ -35,7 +35,7 @@ impl Profile {
                                 profile.directories.iter().map(|d| d.files.len()).sum();
                             writeln!(
                                 out,
-                                "{name}: clean 正确: {} directories, {files} files",
+                                "{name}: clean 检查无误: {} directories, {files} files",
                                 profile.directories.len()
                             )?;
                         }

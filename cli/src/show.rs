@@ -44,6 +44,15 @@ impl Show {
         let mut card = self.which.card()?;
         let mut out = io::stdout().lock();
         let atr = card.power_on()?;
+        if atr != profile.atr {
+            anyhow::bail!(
+                "the image was not issued from {}: its card answers with the ATR {}, the profile \
+                 says {}; name the right one with --profile",
+                profile.id,
+                hex::encode_upper(&atr),
+                hex::encode_upper(&profile.atr)
+            );
+        }
         writeln!(out, "ATR {}", hex::encode_upper(&atr))?;
         if let Ok(atr) = Atr::parse(&atr) {
             for line in atr.to_string().lines() {

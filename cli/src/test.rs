@@ -54,6 +54,9 @@ impl Test {
                 self.filter.join(" ")
             );
         }
+        for wanted in &self.report {
+            wanted.check_folder()?;
+        }
         let subject = subject::issue(&profile, self.seed, self.subject, self.vpcd.as_deref())?;
         let detail = match self.verbose {
             0 => Detail::Failures,

@@ -65,7 +65,7 @@ impl Verdict {
             Verdict::Pass => "通过",
             Verdict::PassNote => "通过（有说明）",
             Verdict::NotApplicable => "不适用",
-            Verdict::Withheld => "未执行（安全预算）",
+            Verdict::Withheld => "未执行（安全限制）",
             Verdict::Blocked => "前提未满足",
             Verdict::Inconclusive => "无法判定",
             Verdict::Fail => "不通过",
@@ -131,7 +131,7 @@ Exit codes:
   2  the call, a file or a profile is wrong  用法、文件或配置有误
   3  no card or no reader                    没有卡片或读卡器
   4  tool error, or nothing was judged       工具错误，或没有判定任何用例
-  5  refused by the safety budget            被安全预算拒绝";
+  5  refused by the safety budget            超出安全限制，拒绝执行";
 
 #[cfg(test)]
 mod tests {

@@ -61,6 +61,23 @@ impl FromStr for Wanted {
 }
 
 impl Wanted {
+    /// Whether there is a folder for it, before a run is spent on it.
+    ///
+    /// # Errors
+    /// Which folder is missing.
+    pub fn check_folder(&self) -> io::Result<()> {
+        let folder = folder_of(&self.path);
+        if folder.is_dir() {
+            return Ok(());
+        }
+        let text = format!(
+            "{}: there is no folder {}",
+            self.path.display(),
+            folder.display()
+        );
+        Err(io::Error::new(io::ErrorKind::NotFound, text))
+    }
+
     /// Makes its reporter; the file is written whole when the run has ended.
     #[must_use]
     pub fn reporter(&self) -> Box<dyn Reporter> {
@@ -71,12 +88,17 @@ impl Wanted {
     }
 }
 
-/// Writes a report so that the file is the old one or the new one, never half.
-fn write_whole(path: &std::path::Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = match path.parent() {
+/// The folder that a file lies in.
+fn folder_of(path: &std::path::Path) -> &std::path::Path {
+    match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => std::path::Path::new("."),
-    };
+    }
+}
+
+/// Writes a report so that the file is the old one or the new one, never half.
+fn write_whole(path: &std::path::Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = folder_of(path);
     let mut file = tempfile::Builder::new()
         .permissions(readable())
         .tempfile_in(folder)?;
