@@ -7,7 +7,9 @@
 //! | module | speaks                                                          |
 //! |--------|-----------------------------------------------------------------|
 //! | `atr`  | the answer to reset                                             |
+//! | `pps`  | protocol and parameters selection, both ends                    |
 //! | `t0`   | the protocol T=0, both ends, without I/O                        |
+//! | `t1`   | the protocol T=1, both ends, without I/O                        |
 //! | `tap`  | an `Icc` that tells a listener what goes through it             |
 //! | `vpcd` | the virtual reader of pcscd, over TCP                           |
 //! | `pcsc` | the socket protocol of pcsc-lite, in the place of pcscd         |
@@ -22,7 +24,9 @@
 pub mod atr;
 #[cfg(unix)]
 pub mod pcsc;
+pub mod pps;
 pub mod t0;
+pub mod t1;
 pub mod tap;
 pub mod vpcd;
 
