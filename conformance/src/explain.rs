@@ -81,7 +81,7 @@ fn write_step(number: usize, step: &Step, text: &mut String) -> fmt::Result {
 }
 
 /// An expectation with the words of its status words behind it.
-struct Worded<'e>(&'e Expect);
+pub(crate) struct Worded<'e>(pub(crate) &'e Expect);
 
 impl Display for Worded<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -209,6 +209,10 @@ fn tear(judged: &mut Judged<'_>, subject: &dyn Subject, profile: &Profile, index
             Err(trouble) => return blame(judged, None, "a card that answers a reset", &trouble),
         };
         take_all(judged, &mut session, 0, before);
+        if judged.verdict > Verdict::PassNote {
+            judged.trace = session.trace;
+            return;
+        }
         session.cut(writes, torn);
         let performed = session.perform(&torn_step.action, torn_step.expect.as_ref());
         let at = Some((index + 1, torn_step.label.clone()));

@@ -3,6 +3,8 @@
 use super::Reporter;
 use crate::case::Case;
 use crate::event::{Event, Judged, Known, Run, Summary};
+use crate::expect::Expect;
+use crate::explain::Worded;
 use crate::session::Exchange;
 use crate::verdict::Verdict;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -133,7 +135,12 @@ impl Console {
             if let Some((number, label)) = &reason.step {
                 writeln!(out, "{:15}step {number}: {label}", "")?;
             }
-            writeln!(out, "{:15}expected 预期  {}", "", reason.expected)?;
+            // Not every reason is a pattern.
+            let expected = match Expect::parse(&reason.expected) {
+                Ok(expect) => Worded(&expect).to_string(),
+                Err(_) => reason.expected.clone(),
+            };
+            writeln!(out, "{:15}expected 预期  {expected}", "")?;
             writeln!(out, "{:15}got 实际       {}", "", reason.got)?;
         }
         if self.detail != Detail::Exchanges {
