@@ -402,6 +402,19 @@ fn every_channel_has_its_own_applet_and_transient_memory() {
 }
 
 #[test]
+fn a_channel_closes_itself_by_number_0() {
+    let mut card = card();
+    assert_eq!(send(&mut card, "00700000 01"), "019000");
+    assert_eq!(
+        send(&mut card, "00708000"),
+        "6A81",
+        "the basic one stays open"
+    );
+    assert_eq!(send(&mut card, "01708000"), "9000");
+    assert_eq!(send(&mut card, "01708000"), "6881");
+}
+
+#[test]
 fn every_p1_p2_of_manage_channel_opens_closes_or_is_refused() {
     let mut fresh = card();
     for p1 in 0..=255u8 {

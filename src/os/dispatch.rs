@@ -169,7 +169,7 @@ impl Card {
     }
 
     /// MANAGE CHANNEL: opens the channel P2, or the lowest closed one for P2 '00'
-    /// and gives its number; closes the channel P2.
+    /// and gives its number; closes the channel P2, or the one it comes on for P2 '00'.
     ///
     /// A new channel begins with the default applet, or with the applet of the
     /// channel that it was opened from where that is not the basic one.
@@ -192,7 +192,11 @@ impl Card {
         if !command.data.is_empty() {
             return Ok(Sw::WRONG_LENGTH);
         }
-        match (command.p1, command.p2) {
+        let number = match command.p1 {
+            0x80 if command.p2 == 0 => command.class.channel(),
+            _ => command.p2,
+        };
+        match (command.p1, number) {
             (0x00, 0) if command.ne == 0 => Ok(Sw::wrong_le(1)),
             (0x00, 0) => match self.channels.free() {
                 None => Ok(Sw::NOT_SUPPORTED),
