@@ -11,7 +11,7 @@
 //! 4   os/                files/
 //! 3   applet/
 //! 2                                        link/
-//! 1   apdu/   tlv/   crypto/   memory/   aid.rs   icc.rs
+//! 1   apdu/   tlv/   crypto/   memory/   aid.rs   fen.rs   icc.rs
 //! ```
 //!
 //! **Invariant:** imports point down only. Applets and the file system know the
@@ -38,6 +38,7 @@ pub mod aid;
 pub mod apdu;
 pub mod applet;
 pub mod crypto;
+pub mod fen;
 pub mod files;
 pub mod icc;
 pub mod link;

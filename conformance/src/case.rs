@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 /// The version of `INTERPRETING.md` that this runner reads by.
-pub const INTERPRETING_VERSION: u32 = 1;
+pub const INTERPRETING_VERSION: u32 = 2;
 
 /// One case.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -169,8 +169,71 @@ pub enum Action {
     Internal(Authenticate),
     /// GET CHALLENGE, then a command with secure messaging.
     Secured(Secured),
+    /// INITIALIZE FOR LOAD; MAC1 of the answer is checked.
+    InitLoad(InitLoad),
+    /// CREDIT FOR LOAD with MAC2 of what was begun last; the TAC is checked.
+    Credit(Credit),
+    /// INITIALIZE FOR PURCHASE.
+    InitPurchase(InitPurchase),
+    /// DEBIT FOR PURCHASE with MAC1 of what was begun last; TAC and MAC2 are checked.
+    Debit(Debit),
     /// Takes power away and gives it back, or resets.
     Power(PowerStep),
+}
+
+/// How a load begins.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InitLoad {
+    /// How much, in fen.
+    pub fen: u32,
+    /// The key index, 1 where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index: Option<u8>,
+}
+
+/// How a load ends.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Credit {
+    /// The host's time: 7 bytes, as in `send`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<String>,
+    /// Spoils MAC2: the last bit of its byte with this index.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wrong: Option<u8>,
+}
+
+/// How a purchase begins.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InitPurchase {
+    /// What the personal account pays, in fen.
+    pub account: u32,
+    /// What the holder pays, in fen.
+    #[serde(default)]
+    pub own: u32,
+    /// What the pooled fund pays, in fen.
+    #[serde(default)]
+    pub pooled: u32,
+    /// The key index, 1 where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index: Option<u8>,
+}
+
+/// How a purchase ends.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Debit {
+    /// The terminal's number of the transaction: 4 bytes, as in `send`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<String>,
+    /// The terminal's time: 7 bytes, as in `send`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<String>,
+    /// Spoils MAC1: the last bit of its byte with this index.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wrong: Option<u8>,
 }
 
 /// What is presented to unlock.

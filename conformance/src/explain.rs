@@ -2,7 +2,10 @@
 //!
 //! Says what will be done and what must come; it does not run anything.
 
-use crate::case::{Action, Authenticate, Case, PowerStep, Safety, Secured, Step, UnlockBy, Weight};
+use crate::case::{
+    Action, Authenticate, Case, Credit, Debit, InitLoad, InitPurchase, PowerStep, Safety, Secured,
+    Step, UnlockBy, Weight,
+};
 use crate::expect::Expect;
 use std::fmt::{self, Display, Write as _};
 
@@ -143,6 +146,9 @@ fn action(action: &Action) -> (String, String) {
             let (what_en, what_zh) = secured_words(secured);
             (format!("{draw_en}{what_en}"), format!("{draw_zh}{what_zh}"))
         }
+        Action::InitLoad(_) | Action::Credit(_) | Action::InitPurchase(_) | Action::Debit(_) => {
+            medical_words(action)
+        }
         Action::Power(PowerStep::Cycle) => {
             ("power off, power on".to_owned(), "断电后上电".to_owned())
         }
@@ -178,6 +184,60 @@ fn secured_words(secured: &Secured) -> (String, String) {
         format!("{en}, {mac_en} by {}", secured.key),
         format!("{zh}，附 {} 计算的{mac_zh}", secured.key),
     )
+}
+
+fn medical_words(action: &Action) -> (String, String) {
+    let spoilt = |wrong: Option<u8>| match wrong {
+        Some(_) => (", its MAC spoilt", "（MAC错误）"),
+        None => ("", ""),
+    };
+    let key = |index: Option<u8>| format!("{:02X}", index.unwrap_or(1));
+    let at = |time: &Option<String>| match time {
+        Some(time) => (format!(" at {time}"), format!("，时间 {time}")),
+        None => Default::default(),
+    };
+    match action {
+        Action::InitLoad(InitLoad { fen, index }) => (
+            format!("INITIALIZE FOR LOAD of {fen} fen, key {}", key(*index)),
+            format!("圈存初始化 {fen} 分，密钥索引 {}", key(*index)),
+        ),
+        Action::Credit(Credit { time, wrong }) => {
+            let ((wrong_en, wrong_zh), (en, zh)) = (spoilt(*wrong), at(time));
+            (
+                format!("CREDIT FOR LOAD{en}, the TAC checked{wrong_en}"),
+                format!("圈存{zh}，核对TAC{wrong_zh}"),
+            )
+        }
+        Action::InitPurchase(InitPurchase {
+            account,
+            own,
+            pooled,
+            index,
+        }) => (
+            format!(
+                "INITIALIZE FOR PURCHASE of {account} fen from the account, {own} from the holder, \
+                 {pooled} from the fund, key {}",
+                key(*index)
+            ),
+            format!(
+                "医疗消费初始化：账户 {account} 分，自付 {own} 分，统筹 {pooled} 分，密钥索引 {}",
+                key(*index)
+            ),
+        ),
+        Action::Debit(Debit {
+            number,
+            time,
+            wrong,
+        }) => {
+            let ((wrong_en, wrong_zh), (en, zh)) = (spoilt(*wrong), at(time));
+            let number = number.as_deref().unwrap_or("1");
+            (
+                format!("DEBIT FOR PURCHASE, number {number}{en}, TAC and MAC2 checked{wrong_en}"),
+                format!("医疗消费，终端交易序号 {number}{zh}，核对TAC和MAC2{wrong_zh}"),
+            )
+        }
+        _ => Default::default(),
+    }
 }
 
 fn key_en(by: &Authenticate) -> String {

@@ -7,13 +7,17 @@
 //! Source: social security card specification, parts 4 and 5 (authentication,
 //! secure messaging); ISO/IEC 7816-3:2006, 12.2 (T=0 and APDUs).
 
-use crate::case::{Action, Authenticate, PowerStep, Secured};
+use crate::case::{
+    Action, Authenticate, Credit, Debit, InitLoad, InitPurchase, PowerStep, Secured,
+};
 use crate::expect::Expect;
 use crate::subject::{Subject, Tearable};
 use cardlab::apdu::{Command, Response, Sw};
 use cardlab::crypto::{Key, derive};
+use cardlab::fen::Fen;
 use cardlab::icc::{Icc, Lost};
-use cardlab_desk::profile::{FirstChange, Profile};
+use cardlab_desk::medical::{Amounts, Load, LoadOffer, Purchase, PurchaseOffer};
+use cardlab_desk::profile::{FirstChange, Profile, Purpose};
 use std::collections::BTreeMap;
 
 /// One command and its answer, as they were on the wire.
@@ -66,6 +70,9 @@ pub struct Session<'s> {
     kept: BTreeMap<String, Vec<u8>>,
     /// The PIN that is right now, as digits.
     pin: String,
+    /// The load and the purchase that were begun last, and what the card offered.
+    load: (Load, LoadOffer),
+    purchase: (Purchase, PurchaseOffer),
     /// All that went over the wire.
     pub trace: Vec<Exchange>,
 }
@@ -74,6 +81,32 @@ pub struct Session<'s> {
 const TERMINAL_RANDOM: [u8; 8] = [0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0x08];
 /// The terminal's random number in INTERNAL AUTHENTICATION.
 const SESSION_RANDOM: [u8; 8] = [0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88];
+
+/// The number of every terminal here.
+const TERMINAL_NUMBER: [u8; 6] = [0x41, 0x16, 0x00, 0x00, 0x00, 0x01];
+/// The number that a terminal gives a purchase.
+const PURCHASE_NUMBER: [u8; 4] = [0x00, 0x00, 0x00, 0x01];
+/// The time of every load and purchase: 2026-01-02 08:30:00.
+const TIME: [u8; 7] = [0x20, 0x26, 0x01, 0x02, 0x08, 0x30, 0x00];
+/// A load of nothing, where none was begun.
+const NO_LOAD: Load = Load {
+    index: 1,
+    amount: Fen::ZERO,
+    terminal: TERMINAL_NUMBER,
+    time: TIME,
+};
+/// A purchase of nothing, where none was begun.
+const NO_PURCHASE: Purchase = Purchase {
+    index: 1,
+    amounts: Amounts {
+        account: Fen::ZERO,
+        own: Fen::ZERO,
+        pooled: Fen::ZERO,
+    },
+    terminal: TERMINAL_NUMBER,
+    terminal_number: PURCHASE_NUMBER,
+    time: TIME,
+};
 
 impl<'s> Session<'s> {
     /// Powers a fresh card on.
@@ -124,6 +157,8 @@ impl<'s> Session<'s> {
             profile,
             kept,
             pin,
+            load: (NO_LOAD, LoadOffer::default()),
+            purchase: (NO_PURCHASE, PurchaseOffer::default()),
             trace: Vec::new(),
         })
     }
@@ -186,6 +221,10 @@ impl<'s> Session<'s> {
             Action::Authenticate(by) => self.authenticate(by, expect),
             Action::Internal(by) => self.internal(by, expect),
             Action::Secured(secured) => self.secured(secured, expect),
+            Action::InitLoad(begin) => self.init_load(begin, expect),
+            Action::Credit(end) => self.credit(end, expect),
+            Action::InitPurchase(begin) => self.init_purchase(begin, expect),
+            Action::Debit(end) => self.debit(end, expect),
             Action::Power(power) => {
                 let atr = match power {
                     PowerStep::Cycle => self.cycle()?,
@@ -483,6 +522,117 @@ impl<'s> Session<'s> {
         }
         Ok(answer)
     }
+
+    /// The key of DF04 with a purpose and, where one is given, this index; the first
+    /// one for an index that there is not.
+    fn medical_key(
+        &self,
+        purpose: Purpose,
+        index: Option<u8>,
+        version: u8,
+    ) -> Result<Key, Trouble> {
+        let keys = self.profile.directories.iter().flat_map(|d| &d.keys);
+        let keys: Vec<_> = keys.filter(|key| key.purpose == purpose).collect();
+        let named = keys.iter().find(|key| Some(key.kid) == index);
+        let key = named.or_else(|| keys.first());
+        let key = key.ok_or_else(|| Trouble::Case(format!("no key for {purpose:?}")))?;
+        self.key(&key.name, version).map(|(key, _)| key)
+    }
+
+    fn field<const N: usize>(
+        &self,
+        named: Option<&String>,
+        default: [u8; N],
+    ) -> Result<[u8; N], Trouble> {
+        let Some(template) = named else {
+            return Ok(default);
+        };
+        let bytes = self.fill(template)?;
+        bytes
+            .try_into()
+            .map_err(|_| Trouble::Case(format!("{template:?} is not {N} bytes")))
+    }
+
+    fn init_load(
+        &mut self,
+        begin: &InitLoad,
+        expect: Option<&Expect>,
+    ) -> Result<(Vec<u8>, Sw), Trouble> {
+        let load = Load {
+            index: begin.index.unwrap_or(1),
+            amount: Fen::new(begin.fen),
+            ..NO_LOAD
+        };
+        let data = load.initialize_data();
+        let (data, sw) = self.command([0xB0, 0x28, 0x00, 0x01], &data, 256, expect)?;
+        let offer = LoadOffer::parse(&data);
+        self.load = (load, offer.unwrap_or_default());
+        let Some(offer) = offer.filter(|_| sw == Sw::OK) else {
+            return Ok((data, sw));
+        };
+        let dlk = self.medical_key(Purpose::Load, Some(load.index), offer.version)?;
+        if load.mac1(&dlk, &offer) == Some(offer.mac) {
+            Ok((data, sw))
+        } else {
+            Ok((data, WRONG_CODE))
+        }
+    }
+
+    fn credit(&mut self, end: &Credit, expect: Option<&Expect>) -> Result<(Vec<u8>, Sw), Trouble> {
+        let (mut load, offer) = self.load;
+        load.time = self.field(end.time.as_ref(), TIME)?;
+        let version = offer.version.max(1);
+        let dlk = self.medical_key(Purpose::Load, Some(load.index), version)?;
+        let dtk = self.medical_key(Purpose::Tac, None, 1)?;
+        let mac2 = load.mac2(&dlk, &offer).unwrap_or_default();
+        let tac = load.tac(&dtk, &offer).unwrap_or_default();
+        self.keep("proof", &[mac2, tac].concat());
+        let mut sent = mac2;
+        spoil(&mut sent, end.wrong);
+        let data = load.credit_data(sent);
+        let answer = self.command([0xB0, 0x2A, 0x00, 0x00], &data, 256, expect)?;
+        Ok(proven(answer, &tac))
+    }
+
+    fn init_purchase(
+        &mut self,
+        begin: &InitPurchase,
+        expect: Option<&Expect>,
+    ) -> Result<(Vec<u8>, Sw), Trouble> {
+        let purchase = Purchase {
+            index: begin.index.unwrap_or(1),
+            amounts: Amounts {
+                account: Fen::new(begin.account),
+                own: Fen::new(begin.own),
+                pooled: Fen::new(begin.pooled),
+            },
+            ..NO_PURCHASE
+        };
+        let data = purchase.initialize_data();
+        let answer = self.command([0xB0, 0x28, 0x01, 0x01], &data, 256, expect)?;
+        self.purchase = (
+            purchase,
+            PurchaseOffer::parse(&answer.0).unwrap_or_default(),
+        );
+        Ok(answer)
+    }
+
+    fn debit(&mut self, end: &Debit, expect: Option<&Expect>) -> Result<(Vec<u8>, Sw), Trouble> {
+        let (mut purchase, offer) = self.purchase;
+        purchase.terminal_number = self.field(end.number.as_ref(), PURCHASE_NUMBER)?;
+        purchase.time = self.field(end.time.as_ref(), TIME)?;
+        let version = offer.version.max(1);
+        let dpk = self.medical_key(Purpose::Purchase, Some(purchase.index), version)?;
+        let dtk = self.medical_key(Purpose::Tac, None, 1)?;
+        let mut mac1 = purchase.mac1(&dpk, &offer).unwrap_or_default();
+        let mac2 = purchase.mac2(&dpk, &offer).unwrap_or_default();
+        let tac = purchase.tac(&dtk);
+        self.keep("proof", &[mac2, tac].concat());
+        spoil(&mut mac1, end.wrong);
+        let data = purchase.debit_data(mac1);
+        let answer = self.command([0xB0, 0x2C, 0x01, 0x00], &data, 256, expect)?;
+        Ok(proven(answer, &[tac, mac2].concat()))
+    }
 }
 
 /// Stands for '9000' with a code that the key does not give; no card can send it,
@@ -493,6 +643,15 @@ pub const WRONG_CODE: Sw = Sw(0x0000);
 fn spoil(code: &mut [u8], index: Option<u8>) {
     if let Some(byte) = index.and_then(|index| code.get_mut(usize::from(index))) {
         *byte ^= 0x01;
+    }
+}
+
+/// An answer with these codes, or one that no expectation means.
+fn proven((data, sw): (Vec<u8>, Sw), codes: &[u8]) -> (Vec<u8>, Sw) {
+    if sw == Sw::OK && data != codes {
+        (data, WRONG_CODE)
+    } else {
+        (data, sw)
     }
 }
 

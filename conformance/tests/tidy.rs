@@ -88,6 +88,7 @@ const WALLS: &[Wall] = &[
             "src/crypto/",
             "src/memory/",
             "src/aid.rs",
+            "src/fen.rs",
             "src/icc.rs",
         ],
         doors: &[],

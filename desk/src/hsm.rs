@@ -200,6 +200,16 @@ impl CardKeys {
         self.keys.get(name).map(|key| key.purpose)
     }
 
+    /// The name of the key with a purpose, and with this identifier where one is given;
+    /// of several the one with the lowest.
+    #[must_use]
+    pub fn name(&self, purpose: Purpose, kid: Option<u8>) -> Option<&str> {
+        let fits = |key: &CardKey| key.purpose == purpose && kid.is_none_or(|kid| key.kid == kid);
+        let found = self.keys.iter().filter(|(_, key)| fits(key));
+        let (name, _) = found.min_by_key(|(_, key)| key.kid)?;
+        Some(name)
+    }
+
     /// The algorithm of the card.
     #[must_use]
     pub const fn algorithm(&self) -> Algorithm {

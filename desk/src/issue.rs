@@ -377,6 +377,11 @@ impl Plan<'_> {
         for file in &directory.files {
             self.file(file, &path);
         }
+        if let Some(account) = &directory.account {
+            let data = account.to_bytes();
+            let command = proprietary(0xD4, 0x11, 0x00).with_data(&data);
+            self.push("WRITE ACCOUNT", &format!("{path}.account"), &command);
+        }
         let profile = self.profile;
         for below in &profile.directories {
             if below.parent == Some(directory.fid) {

@@ -6,6 +6,7 @@
 pub mod encode;
 pub mod hsm;
 pub mod issue;
+pub mod medical;
 pub mod numbers;
 pub mod profile;
 pub mod psam;

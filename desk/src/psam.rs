@@ -6,19 +6,25 @@
 //! | internal authentication | 00 88                                           |
 //! | PIN unblock, PIN reset  | 00 84, 84 24 00 00 and 84 24 00 01              |
 //! | application, card block | 00 84, 84 1E 00 01 and 84 16 00 00              |
+//! | load                   | B0 28 00 01, B0 2A 00 00                         |
+//! | purchase               | B0 28 01 01, B0 2C 01 00                         |
 //!
 //! It knows keys by the names that the profile gives them; which right a flow
 //! needs first, and which directory is current, is the terminal's business.
 //!
-//! Source: social security card specification, part 4, 8 and 9; part 7, 6.
+//! Of a load it is the host's end, which holds DLK and DTK; a purchase it checks by
+//! DTK too, as the settlement does later.
+//!
+//! Source: social security card specification, part 4, 8 and 9; part 7, 6 to 8.
 
 use crate::encode;
 use crate::hsm::CardKeys;
+use crate::medical::{Load, LoadOffer, Purchase, PurchaseOffer};
 use crate::profile::Purpose;
 use crate::wire::exchange;
 use cardlab::apdu::{Class, Command, Sw};
 use cardlab::crypto::derive;
-use cardlab::crypto::{Expanded, Random, equal};
+use cardlab::crypto::{Expanded, Key, Random, equal};
 use cardlab::icc::{Icc, Lost};
 use thiserror::Error;
 
@@ -37,6 +43,12 @@ pub enum PsamError {
     /// GET CHALLENGE was answered with this.
     #[error("GET CHALLENGE was answered {0}: {words}", words = .0.words().unwrap_or("unknown"))]
     NoChallenge(Sw),
+    /// A command of the flow was refused.
+    #[error("{0} was answered {1}: {words}", words = .1.words().unwrap_or("unknown"))]
+    Refused(&'static str, Sw),
+    /// An answer has not the length that it must have, or a code that is not the key's.
+    #[error("the answer to {0} is not that of this card")]
+    NotGenuine(&'static str),
     /// The card is lost.
     #[error(transparent)]
     Lost(#[from] Lost),
@@ -150,7 +162,7 @@ impl Psam {
     ) -> Result<Sw, PsamError> {
         let missing = || PsamError::NoKey(key.to_owned(), version.unwrap_or(1));
         let kid = match self.keys.purpose(key) {
-            Some(Purpose::ExternalAuthentication) => self.keys.kid(key),
+            Some(Purpose::ExternalAuthentication | Purpose::StartingDay) => self.keys.kid(key),
             _ => None,
         };
         let kid = kid.ok_or_else(missing)?;
@@ -222,6 +234,60 @@ impl Psam {
         self.send_sealed(icc, "STKSSSE", [0x84, 0x16, 0x00, 0x00])
     }
 
+    /// Loads the account of the current application, at the host's end: checks MAC1,
+    /// consents with MAC2, checks the TAC. The TAC.
+    ///
+    /// # Errors
+    /// [`PsamError`] for the first thing that went wrong.
+    pub fn load(&mut self, icc: &mut dyn Icc, load: &Load) -> Result<[u8; 4], PsamError> {
+        let what = "INITIALIZE FOR LOAD";
+        let answer = medical(icc, what, [0x28, 0x00, 0x01], &load.initialize_data())?;
+        let offer = LoadOffer::parse(&answer).ok_or(PsamError::NotGenuine(what))?;
+        let dlk = self.key_for(Purpose::Load, Some(load.index), offer.version)?;
+        let genuine = load.mac1(dlk, &offer) == Some(offer.mac);
+        let mac2 = load.mac2(dlk, &offer).filter(|_| genuine);
+        let data = load.credit_data(mac2.ok_or(PsamError::NotGenuine(what))?);
+        let what = "CREDIT FOR LOAD";
+        let tac = medical(icc, what, [0x2A, 0x00, 0x00], &data)?;
+        let expected = load.tac(self.key_for(Purpose::Tac, None, 1)?, &offer);
+        let expected = expected.filter(|expected| tac == expected);
+        expected.ok_or(PsamError::NotGenuine(what))
+    }
+
+    /// Pays from the account of the current application: sends MAC1, checks MAC2 and
+    /// the TAC. The TAC.
+    ///
+    /// # Errors
+    /// [`PsamError`] for the first thing that went wrong.
+    pub fn purchase(
+        &mut self,
+        icc: &mut dyn Icc,
+        purchase: &Purchase,
+    ) -> Result<[u8; 4], PsamError> {
+        let what = "INITIALIZE FOR PURCHASE";
+        let answer = medical(icc, what, [0x28, 0x01, 0x01], &purchase.initialize_data())?;
+        let offer = PurchaseOffer::parse(&answer).ok_or(PsamError::NotGenuine(what))?;
+        let dpk = self.key_for(Purpose::Purchase, Some(purchase.index), offer.version)?;
+        let mac1 = purchase.mac1(dpk, &offer);
+        let data = purchase.debit_data(mac1.ok_or(PsamError::NotGenuine(what))?);
+        let what = "DEBIT FOR PURCHASE";
+        let answer = medical(icc, what, [0x2C, 0x01, 0x00], &data)?;
+        let tac = purchase.tac(self.key_for(Purpose::Tac, None, 1)?);
+        let expected = purchase.mac2(dpk, &offer).map(|mac2| [tac, mac2].concat());
+        if expected.is_some_and(|expected| answer == expected) {
+            Ok(tac)
+        } else {
+            Err(PsamError::NotGenuine(what))
+        }
+    }
+
+    fn key_for(&self, purpose: Purpose, kid: Option<u8>, version: u8) -> Result<&Key, PsamError> {
+        let name = self.keys.name(purpose, kid);
+        let key = name.and_then(|name| self.keys.key(name, version));
+        let missing = || PsamError::NoKey(name.unwrap_or("for this").to_owned(), version);
+        key.ok_or_else(missing)
+    }
+
     fn send_sealed(
         &mut self,
         icc: &mut dyn Icc,
@@ -263,6 +329,23 @@ pub fn challenge(icc: &mut dyn Icc) -> Result<[u8; 8], PsamError> {
     match answer.data.try_into() {
         Ok(challenge) if answer.sw == Sw::OK => Ok(challenge),
         _ => Err(PsamError::NoChallenge(answer.sw)),
+    }
+}
+
+/// A medical command with an answer.
+fn medical(
+    icc: &mut dyn Icc,
+    what: &'static str,
+    [ins, p1, p2]: [u8; 3],
+    data: &[u8],
+) -> Result<Vec<u8>, PsamError> {
+    let class = Class::new(0xB0).unwrap_or(Class::BASIC);
+    let command = Command::new(class, ins, p1, p2).with_data(data);
+    let answer = exchange(icc, &command.expecting(256))?;
+    if answer.sw == Sw::OK {
+        Ok(answer.data)
+    } else {
+        Err(PsamError::Refused(what, answer.sw))
     }
 }
 

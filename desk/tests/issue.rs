@@ -1,12 +1,14 @@
 //! Issuing: every shipped profile onto a card, and what a terminal then finds.
 
 use cardlab::apdu::{Class, Command, Sw};
+use cardlab::fen::Fen;
 use cardlab::icc::{Icc, Lost};
 use cardlab::os::Card;
 use cardlab_desk::hsm::{Hsm, TestRoot};
 use cardlab_desk::issue::{IssueError, Issued, issue, issue_watched, steps};
-use cardlab_desk::profile::{Kind, Profile};
-use cardlab_desk::psam::pin_bytes;
+use cardlab_desk::medical::{Amounts, Load, Purchase};
+use cardlab_desk::profile::{FirstChange, Kind, Profile};
+use cardlab_desk::psam::{PsamError, pin_bytes};
 use cardlab_desk::wire::{Answer, exchange};
 
 const SSSE: &[u8] = b"sx1.sh.\xC9\xE7\xBB\xE1\xB1\xA3\xD5\xCF";
@@ -305,4 +307,69 @@ fn a_card_with_another_atr_is_not_taken_as_issued() {
     });
     assert!(matches!(issued, Err(IssueError::Atr { .. })));
     assert_eq!(seen, card.commands.len());
+}
+
+#[test]
+fn an_account_is_loaded_and_spent_with_the_terminals_module() {
+    for name in Profile::shipped() {
+        let (mut card, issued, profile) = issued(name);
+        let mut psam = issued.psam(8);
+        select(&mut card, SSSE);
+        assert_eq!(psam.external_auth(&mut card, "PUK", None), Ok(Sw::OK));
+        assert_eq!(psam.set_pin(&mut card, "86420"), Ok(Sw::OK));
+        if profile.pin.first_change == FirstChange::Card {
+            let change = hex::decode("86420FFF246802").unwrap();
+            assert_eq!(
+                send(&mut card, [0x80, 0x5E, 0x01, 0x00], &change, 0).sw,
+                Sw::OK
+            );
+            assert_eq!(verify(&mut card, "246802"), Sw::OK);
+        } else {
+            assert_eq!(verify(&mut card, "86420"), Sw::OK);
+        }
+        select_fid(&mut card, 0xDF04);
+        let load = Load {
+            index: 1,
+            amount: Fen::new(10_000),
+            terminal: [0x41, 0x16, 0x00, 0x00, 0x00, 0x03],
+            time: [0x20, 0x26, 0x01, 0x02, 0x08, 0x30, 0x00],
+        };
+        let mut purchase = Purchase {
+            index: 2,
+            amounts: Amounts {
+                account: Fen::new(9_999),
+                own: Fen::new(1),
+                pooled: Fen::new(2),
+            },
+            terminal: load.terminal,
+            terminal_number: [0, 0, 0, 1],
+            time: load.time,
+        };
+        let refused = PsamError::Refused("INITIALIZE FOR PURCHASE", Sw::INSUFFICIENT_AMOUNT);
+        assert_eq!(psam.purchase(&mut card, &purchase), Err(refused));
+        let tac = psam.load(&mut card, &load).unwrap();
+        let proof = send(&mut card, [0xB0, 0x2E, 0x00, 0x31], &[0, 0], 256).data;
+        assert_eq!(proof[4..], tac);
+        let tac = psam.purchase(&mut card, &purchase).unwrap();
+        let proof = send(&mut card, [0xB0, 0x2E, 0x00, 0x32], &[0, 0], 256).data;
+        assert_eq!(proof[4..], tac);
+        purchase.index = 4;
+        let refused = PsamError::Refused("INITIALIZE FOR PURCHASE", Sw::KEY_INDEX_NOT_SUPPORTED);
+        assert_eq!(psam.purchase(&mut card, &purchase), Err(refused));
+        // Another card's module knows that this card is none of its own.
+        let mut other = Card::manufacture(&cardlab_applets::ROM, 1);
+        let stranger = issue(&mut other, &profile, 3).unwrap();
+        let foreign = stranger.psam(9).load(&mut card, &load);
+        assert_eq!(foreign, Err(PsamError::NotGenuine("INITIALIZE FOR LOAD")));
+        purchase.index = 1;
+        purchase.amounts.account = Fen::ZERO;
+        let refused = PsamError::Refused("DEBIT FOR PURCHASE", Sw::MAC_INVALID);
+        assert_eq!(
+            stranger.psam(9).purchase(&mut card, &purchase),
+            Err(refused)
+        );
+        assert_eq!(psam.external_auth(&mut card, "DSK", Some(3)), Ok(Sw::OK));
+        let updated = send(&mut card, [0xB0, 0x56, 0x00, 0x00], &[0x04, 0x01], 0);
+        assert_eq!(updated.sw, Sw::OK);
+    }
 }

@@ -143,7 +143,9 @@ impl File {
         self.header.word(6)
     }
 
-    const fn record_len(&self) -> u16 {
+    /// The length of each record, 0 where they are not of one length.
+    #[must_use]
+    pub const fn record_len(&self) -> u16 {
         self.header.word(8)
     }
 

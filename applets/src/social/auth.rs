@@ -94,6 +94,18 @@ impl SocialSecurity {
         }
     }
 
+    /// Whether a key of the current application was proven.
+    ///
+    /// # Errors
+    /// '6982'.
+    pub(super) fn demand_key(&self, ctx: &Ctx<'_>, area: &Area, kid: u8) -> Result<(), Sw> {
+        if self.holds(ctx, area, Right::Key(kid)) {
+            Ok(())
+        } else {
+            Err(Sw::SECURITY_NOT_SATISFIED)
+        }
+    }
+
     /// Whether a key of SSSE was proven, seen from the current directory.
     ///
     /// # Errors
@@ -101,6 +113,20 @@ impl SocialSecurity {
     pub(super) fn demand_key_of_ssse(&self, ctx: &Ctx<'_>, area: &Area, kid: u8) -> Result<(), Sw> {
         if self.holds(ctx, area, Right::Key(kid)) && self.is_in_ssse(ctx, area) {
             Ok(())
+        } else {
+            Err(Sw::SECURITY_NOT_SATISFIED)
+        }
+    }
+
+    /// Whether the PIN was verified, where there is one.
+    ///
+    /// # Errors
+    /// '6985' where only its first change is missing, '6982'.
+    pub(super) fn demand_pin(&self, ctx: &Ctx<'_>) -> Result<(), Sw> {
+        if self.pin_opens(ctx) {
+            Ok(())
+        } else if self.pin.is_verified(ctx) {
+            Err(Sw::CONDITIONS_NOT_MET)
         } else {
             Err(Sw::SECURITY_NOT_SATISFIED)
         }
@@ -197,8 +223,10 @@ impl SocialSecurity {
     ) -> Outcome {
         let level = level_of_key(area, kid);
         let directory = self.files.directory_at(ctx, area, level);
-        let purpose = Purpose::ExternalAuthentication;
-        let entry = KeyEntry::find(ctx, &directory, purpose, kid, version)?;
+        // The starting day has a purpose of its own, and its right is got in this way too.
+        let find = |purpose| KeyEntry::find(ctx, &directory, purpose, kid, version);
+        let entry =
+            find(Purpose::ExternalAuthentication).or_else(|_| find(Purpose::StartingDay))?;
         if entry.is_locked() {
             return Err(Sw::METHOD_BLOCKED);
         }

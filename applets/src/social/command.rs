@@ -1,13 +1,15 @@
 //! The commands of the social security applet: bytes become an intent once.
 //!
-//! The checks come in one order for all commands: the class is one of 00, 04, 80
-//! and 84 ('6E00'), the instruction is known ('6D00') and goes with that class
+//! The checks come in one order for all commands: the class is one of 00, 04, 80, 84
+//! and B0 ('6E00'), the instruction is known ('6D00') and goes with that class
 //! ('6E00'), P1-P2 ('6A86'), the length ('6700'), the form of the data ('6A80').
 //!
 //! Source: social security card specification, part 5, 6.3 and 7 (LD/T 32.5-2015,
 //! 6.3.1 and 7, by the same names).
 
+use super::account::MONEY_LEN;
 use cardlab::apdu::{Command, Sw};
+use cardlab::fen::Fen;
 use cardlab::files;
 
 /// What a command wants that is not the file system's. It can carry a PIN or a key, so
@@ -50,6 +52,112 @@ pub(super) enum Intent<'a> {
     WriteKey(NewKey<'a>),
     /// Load the PIN with its number of tries; 0 to 8 bytes.
     WritePin { tries: u8, pin: &'a [u8] },
+    /// Write the hidden money file of the current directory.
+    WriteAccount { money: &'a [u8; MONEY_LEN] },
+    /// Something with the medical account.
+    Medical(Medical),
+}
+
+/// What a medical command wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Medical {
+    /// Begin a load.
+    InitializeForLoad {
+        index: u8,
+        amount: Fen,
+        terminal: [u8; 6],
+    },
+    /// Do the load that was begun.
+    CreditForLoad { time: [u8; 7], mac: [u8; 4] },
+    /// Begin a purchase.
+    InitializeForPurchase {
+        index: u8,
+        amounts: Amounts,
+        terminal: [u8; 6],
+    },
+    /// Do the purchase that was begun.
+    DebitForPurchase {
+        number: [u8; 4],
+        time: [u8; 7],
+        mac: [u8; 4],
+    },
+    /// Tell the balance, or a sum and its year.
+    GetBalance(Balance),
+    /// Prove the transaction with this number.
+    Prove { trade: Trade, number: u16 },
+    /// Set the day on which the year of payment starts.
+    UpdateStartingDay { day: [u8; 2] },
+    /// Tell that day.
+    GetStartingDay,
+}
+
+/// The type of a transaction, in its MACs and in the details file.
+///
+/// Source: social security card specification, part 6, 6 (DF04/EF08).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Trade {
+    /// 账户划入, "1".
+    Load = 0x31,
+    /// 医疗结算, "2".
+    Purchase = 0x32,
+}
+
+impl Trade {
+    /// The type of this byte.
+    pub(super) const fn from_byte(byte: u8) -> Option<Trade> {
+        match byte {
+            0x31 => Some(Trade::Load),
+            0x32 => Some(Trade::Purchase),
+            _ => None,
+        }
+    }
+}
+
+/// Who pays how much of a purchase.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Amounts {
+    /// The personal account on the card.
+    pub(super) account: Fen,
+    /// The holder.
+    pub(super) own: Fen,
+    /// The pooled fund.
+    pub(super) pooled: Fen,
+}
+
+impl Amounts {
+    /// How many bytes they are.
+    pub(super) const LEN: usize = 12;
+
+    /// The amounts that these bytes are.
+    pub(super) const fn from_bytes(bytes: [u8; Amounts::LEN]) -> Amounts {
+        let [a, b, c, d, e, f, g, h, i, j, k, l] = bytes;
+        Amounts {
+            account: Fen::from_be_bytes([a, b, c, d]),
+            own: Fen::from_be_bytes([e, f, g, h]),
+            pooled: Fen::from_be_bytes([i, j, k, l]),
+        }
+    }
+
+    /// Their bytes, one after the other.
+    pub(super) fn to_bytes(self) -> [u8; Amounts::LEN] {
+        let mut bytes = [0; Amounts::LEN];
+        let amounts = [self.account, self.own, self.pooled];
+        for (field, amount) in bytes.as_chunks_mut().0.iter_mut().zip(amounts) {
+            *field = amount.to_be_bytes();
+        }
+        bytes
+    }
+}
+
+/// What GET BALANCE tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Balance {
+    /// The balance of the personal account.
+    Account,
+    /// What the holder paid, and the year.
+    Own,
+    /// What the pooled fund paid, and the year.
+    Pooled,
 }
 
 /// A key to be loaded.
@@ -138,8 +246,23 @@ const INS_VERIFY: u8 = 0x20;
 /// WRITE KEY, and WRITE PIN with P1 10: a command of this card for its issuer.
 const INS_WRITE_KEY: u8 = 0xD4;
 
+/// INITIALIZE FOR LOAD with P1 00, INITIALIZE FOR PURCHASE with P1 01.
+const INS_INITIALIZE: u8 = 0x28;
+/// CREDIT FOR LOAD.
+const INS_CREDIT: u8 = 0x2A;
+/// DEBIT FOR PURCHASE.
+const INS_DEBIT: u8 = 0x2C;
+/// GET BALANCE.
+const INS_GET_BALANCE: u8 = 0x26;
+/// GET TRANSACTION PROOF.
+const INS_GET_TRANSACTION_PROOF: u8 = 0x2E;
+/// UPDATE STARTING DAY with P1 00, GET STARTING DAY with P1 01.
+const INS_STARTING_DAY: u8 = 0x56;
+
 /// P1 of WRITE KEY that means the PIN.
 const P1_PIN: u8 = 0x10;
+/// P1 of WRITE KEY that means the hidden money file.
+const P1_ACCOUNT: u8 = 0x11;
 
 /// The key version where a command names none.
 const VERSION_DEFAULT: u8 = 1;
@@ -207,6 +330,12 @@ impl<'a> TryFrom<&Command<'a>> for Intent<'a> {
                 })
             }
             INS_WRITE_KEY => write_key(command),
+            INS_INITIALIZE
+            | INS_CREDIT
+            | INS_DEBIT
+            | INS_GET_BALANCE
+            | INS_GET_TRANSACTION_PROOF
+            | INS_STARTING_DAY => medical(command).map(Intent::Medical),
             _ => Err(Sw::INS_NOT_SUPPORTED),
         }
     }
@@ -229,7 +358,15 @@ fn check_class(command: &Command<'_>) -> Result<(), Sw> {
         files::INS_UPDATE_BINARY | files::INS_UPDATE_RECORD => matches!(class, 0x00 | 0x04),
         INS_CHANGE_PIN | INS_WRITE_KEY => class == 0x80,
         INS_PIN_CHANGE_UNBLOCK | INS_APPLICATION_BLOCK | INS_CARD_BLOCK => class == 0x84,
-        _ if matches!(class, 0x00 | 0x04 | 0x80 | 0x84) => return Err(Sw::INS_NOT_SUPPORTED),
+        INS_INITIALIZE
+        | INS_CREDIT
+        | INS_DEBIT
+        | INS_GET_BALANCE
+        | INS_GET_TRANSACTION_PROOF
+        | INS_STARTING_DAY => class == 0xB0,
+        _ if matches!(class, 0x00 | 0x04 | 0x80 | 0x84 | 0xB0) => {
+            return Err(Sw::INS_NOT_SUPPORTED);
+        }
         _ => false,
     };
     if goes_with {
@@ -369,6 +506,11 @@ fn write_key<'a>(command: &Command<'a>) -> Result<Intent<'a>, Sw> {
             _ => Err(Sw::WRONG_LENGTH),
         };
     }
+    if command.p1 == P1_ACCOUNT {
+        parameters(command, [P1_ACCOUNT, 0])?;
+        let money = command.data.try_into().map_err(|_| Sw::WRONG_LENGTH)?;
+        return Ok(Intent::WriteAccount { money });
+    }
     let purpose = Purpose::ALL
         .get(usize::from(command.p1))
         .filter(|_| is_kid(command.p2));
@@ -389,6 +531,91 @@ fn write_key<'a>(command: &Command<'a>) -> Result<Intent<'a>, Sw> {
             }))
         }
         _ => Err(Sw::WRONG_LENGTH),
+    }
+}
+
+/// The medical commands.
+///
+/// Source: social security card specification, part 5, the commands of class B0.
+fn medical(command: &Command<'_>) -> Result<Medical, Sw> {
+    match (command.ins, command.p1, command.p2) {
+        (INS_INITIALIZE, 0x00, 0x01) => {
+            let mut fields = Fields(command.data);
+            let [index] = fields.next()?;
+            let amount = Fen::from_be_bytes(fields.next()?);
+            let terminal = fields.last()?;
+            Ok(Medical::InitializeForLoad {
+                index,
+                amount,
+                terminal,
+            })
+        }
+        (INS_INITIALIZE, 0x01, 0x01) => {
+            let mut fields = Fields(command.data);
+            let [index] = fields.next()?;
+            let amounts = Amounts::from_bytes(fields.next()?);
+            let terminal = fields.last()?;
+            Ok(Medical::InitializeForPurchase {
+                index,
+                amounts,
+                terminal,
+            })
+        }
+        (INS_CREDIT, 0x00, 0x00) => {
+            let mut fields = Fields(command.data);
+            let time = fields.next()?;
+            let mac = fields.last()?;
+            Ok(Medical::CreditForLoad { time, mac })
+        }
+        (INS_DEBIT, 0x01, 0x00) => {
+            let mut fields = Fields(command.data);
+            let (number, time) = (fields.next()?, fields.next()?);
+            let mac = fields.last()?;
+            Ok(Medical::DebitForPurchase { number, time, mac })
+        }
+        (INS_GET_BALANCE, 0x00, 0x01) => telling(command, 4, Medical::GetBalance(Balance::Account)),
+        (INS_GET_BALANCE, 0x00, 0x02) => telling(command, 6, Medical::GetBalance(Balance::Own)),
+        (INS_GET_BALANCE, 0x00, 0x03) => telling(command, 6, Medical::GetBalance(Balance::Pooled)),
+        (INS_GET_TRANSACTION_PROOF, 0x00, trade) => {
+            let trade = Trade::from_byte(trade).ok_or(Sw::WRONG_P1_P2)?;
+            let number = u16::from_be_bytes(Fields(command.data).last()?);
+            Ok(Medical::Prove { trade, number })
+        }
+        (INS_STARTING_DAY, 0x00, 0x00) => {
+            let day = Fields(command.data).last()?;
+            Ok(Medical::UpdateStartingDay { day })
+        }
+        (INS_STARTING_DAY, 0x01, 0x00) => telling(command, 2, Medical::GetStartingDay),
+        _ => Err(Sw::WRONG_P1_P2),
+    }
+}
+
+/// A medical command without data: Le has room for the answer of `len` bytes.
+fn telling(command: &Command<'_>, len: u32, intent: Medical) -> Result<Medical, Sw> {
+    no_data(command)?;
+    if command.ne < len {
+        return Err(Sw::WRONG_LENGTH);
+    }
+    Ok(intent)
+}
+
+/// Data of one length, field after field.
+struct Fields<'a>(&'a [u8]);
+
+impl Fields<'_> {
+    fn next<const N: usize>(&mut self) -> Result<[u8; N], Sw> {
+        let (&field, rest) = self.0.split_first_chunk().ok_or(Sw::WRONG_LENGTH)?;
+        self.0 = rest;
+        Ok(field)
+    }
+
+    fn last<const N: usize>(mut self) -> Result<[u8; N], Sw> {
+        let field = self.next()?;
+        if self.0.is_empty() {
+            Ok(field)
+        } else {
+            Err(Sw::WRONG_LENGTH)
+        }
     }
 }
 

@@ -4,6 +4,9 @@
 //! each leads to the up to three versions of that key. So a key is found in as
 //! many reads, however many there are.
 //!
+//! Behind that table lies one reference more: to the account, where the directory has
+//! one (`account.rs`).
+//!
 //! | install parameter | length | what                                           |
 //! |-------------------|--------|------------------------------------------------|
 //! | 80                | 1      | version of the specification, 1 to 3           |
@@ -116,10 +119,14 @@ impl Setup {
 
 /// Key numbers of one purpose in a directory, 0 to 15.
 const NUMBERS: u32 = 16;
+/// The reference to the account, behind those to keys.
+const AT_ACCOUNT: u32 = 4 * NUMBERS * Purpose::COUNT;
 /// A table of references.
-const TABLE_LEN: u32 = 4 * NUMBERS * Purpose::COUNT;
+const TABLE_LEN: u32 = AT_ACCOUNT + 4;
 /// KID, then one entry for each version.
-const VERSIONS_LEN: u32 = 1 + 3 * ENTRY_LEN;
+const VERSIONS_LEN: u32 = 1 + VERSIONS as u32 * ENTRY_LEN;
+/// Versions of a key, from 1.
+const VERSIONS: u8 = 3;
 /// Algorithm, length, limit, tries left, 16 bytes.
 const ENTRY_LEN: u32 = 20;
 const AT_TRIES: u32 = 3;
@@ -175,6 +182,30 @@ impl KeyEntry {
         (ctx.read_array(object, 0) == [kid]).then_some(found)
     }
 
+    /// The key of the lowest version that there is, and that version.
+    pub(super) fn first(
+        ctx: &Ctx<'_>,
+        directory: &Directory,
+        purpose: Purpose,
+        kid: u8,
+    ) -> Option<(u8, KeyEntry)> {
+        (1..=VERSIONS).find_map(|version| {
+            let entry = KeyEntry::look_up(ctx, directory, purpose, kid, version)?;
+            Some((version, entry))
+        })
+    }
+
+    /// The identifier of the only key of a purpose, of the first one by its number
+    /// where there are more.
+    pub(super) fn kid_for(ctx: &Ctx<'_>, directory: &Directory, purpose: Purpose) -> Option<u8> {
+        let table = directory.attached(ctx)?;
+        (0..NUMBERS).find_map(|number| {
+            let object = at_slot(ctx, table, slot_of(purpose, number))?;
+            let [kid] = ctx.read_array(object, 0);
+            Some(kid)
+        })
+    }
+
     /// The key.
     pub(super) const fn key(&self) -> &Key {
         &self.key
@@ -207,8 +238,9 @@ impl KeyEntry {
     /// version.
     ///
     /// # Errors
-    /// '6A80' where the algorithm is unknown or takes no key of that length, or where
-    /// the key number belongs to another KID, '6A84'.
+    /// '6A80' where the algorithm is unknown or takes no key of that length, where the
+    /// key number belongs to another KID, or where the right that its number stands for
+    /// is another key's, '6A84'.
     pub(super) fn write(
         ctx: &mut Ctx<'_>,
         directory: &Directory,
@@ -217,14 +249,15 @@ impl KeyEntry {
         let algorithm = Algorithm::from_id(new.algorithm).ok_or(Sw::WRONG_DATA)?;
         let at = at_version(new.version).ok_or(Sw::WRONG_DATA)?;
         Key::new(algorithm, new.bytes).ok_or(Sw::WRONG_DATA)?;
-        let table = match directory.attached(ctx) {
-            Some(table) => table,
-            None => {
-                let table = ctx.allocate(TABLE_LEN)?;
-                directory.attach(ctx, table);
-                table
-            }
+        let table = table(ctx, directory)?;
+        let rival = match new.purpose {
+            Purpose::ExternalAuthentication => Some(Purpose::StartingDay),
+            Purpose::StartingDay => Some(Purpose::ExternalAuthentication),
+            _ => None,
         };
+        if rival.is_some_and(|rival| at_slot(ctx, table, slot(rival, new.kid)).is_some()) {
+            return Err(Sw::WRONG_DATA);
+        }
         let slot = slot(new.purpose, new.kid);
         let object = match at_slot(ctx, table, slot) {
             Some(object) if ctx.read_array(object, 0) != [new.kid] => return Err(Sw::WRONG_DATA),
@@ -248,7 +281,47 @@ impl KeyEntry {
 
 /// Where in the table of a directory the reference to a key lies.
 const fn slot(purpose: Purpose, kid: u8) -> u32 {
-    4 * (NUMBERS * purpose as u32 + (kid & 0x0F) as u32)
+    slot_of(purpose, (kid & 0x0F) as u32)
+}
+
+const fn slot_of(purpose: Purpose, number: u32) -> u32 {
+    4 * (NUMBERS * purpose as u32 + number)
+}
+
+/// The table of a directory, made where there is none.
+///
+/// # Errors
+/// '6A84'.
+fn table(ctx: &mut Ctx<'_>, directory: &Directory) -> Result<Object, Sw> {
+    if let Some(table) = directory.attached(ctx) {
+        return Ok(table);
+    }
+    let table = ctx.allocate(TABLE_LEN)?;
+    directory.attach(ctx, table);
+    Ok(table)
+}
+
+/// The account of a directory, where it has one.
+pub(super) fn account(ctx: &Ctx<'_>, directory: &Directory) -> Option<Object> {
+    at_slot(ctx, directory.attached(ctx)?, AT_ACCOUNT)
+}
+
+/// The account of a directory, made with `len` bytes where there is none.
+///
+/// # Errors
+/// '6A84'.
+pub(super) fn account_of(ctx: &mut Ctx<'_>, directory: &Directory, len: u32) -> Result<Object, Sw> {
+    let table = table(ctx, directory)?;
+    if let Some(object) = at_slot(ctx, table, AT_ACCOUNT) {
+        return Ok(object);
+    }
+    let object = ctx.allocate(len)?;
+    ctx.write(
+        table,
+        AT_ACCOUNT,
+        &object.reference().number().to_be_bytes(),
+    );
+    Ok(object)
 }
 
 fn at_slot(ctx: &Ctx<'_>, table: Object, slot: u32) -> Option<Object> {
@@ -257,6 +330,6 @@ fn at_slot(ctx: &Ctx<'_>, table: Object, slot: u32) -> Option<Object> {
 }
 
 fn at_version(version: u8) -> Option<u32> {
-    let index = version.checked_sub(1).filter(|&index| index < 3)?;
+    let index = version.checked_sub(1).filter(|&index| index < VERSIONS)?;
     Some(1 + ENTRY_LEN * u32::from(index))
 }

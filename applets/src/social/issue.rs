@@ -10,12 +10,14 @@
 //! | 00 E0 00 00 CREATE FILE  | the FCP, see the file system                    |
 //! | 80 D4 use KID WRITE KEY  | version 1, algorithm 1, tries 1, key 8 or 16    |
 //! | 80 D4 10 00 WRITE PIN    | tries 1, PIN 0 to 8                             |
+//! | 80 D4 11 00 WRITE ACCOUNT | the hidden money file, 20; see `account.rs`    |
 //! | 00 44 00 00 ACTIVATE FILE | -                                              |
 //!
 //! Source: social security card specification, part 10; part 4, 5.2 to 5.4 (who
 //! loads what).
 
 use super::SocialSecurity;
+use super::account::{Account, MONEY_LEN, Money};
 use super::command::NewKey;
 use super::data::KeyEntry;
 use cardlab::apdu::Sw;
@@ -92,6 +94,27 @@ impl SocialSecurity {
         }
         self.demand_creation(ctx, area)?;
         self.load_pin(ctx, tries, pin)
+    }
+
+    /// WRITE ACCOUNT: makes the medical account of the current application, or writes
+    /// it anew; it has no proof of any transaction then.
+    ///
+    /// # Errors
+    /// '6985' where the current directory is not an application, '6982', '6A80' where
+    /// year or starting day are not decimal, '6A84'.
+    pub(super) fn write_account(
+        &self,
+        ctx: &mut Ctx<'_>,
+        area: &Area,
+        money: &[u8; MONEY_LEN],
+    ) -> Outcome {
+        if area.level() <= super::LEVEL_SSSE {
+            return Err(Sw::CONDITIONS_NOT_MET);
+        }
+        let directory = self.demand_creation(ctx, area)?;
+        let money = Money::from_bytes(money).ok_or(Sw::WRONG_DATA)?;
+        Account::create(ctx, &directory, money)?;
+        Ok(Reply::OK)
     }
 
     fn demand_creation(&self, ctx: &Ctx<'_>, area: &Area) -> Result<Directory, Sw> {

@@ -17,10 +17,13 @@
 //! | 84    | 16  | CARD BLOCK               | `block.rs`   |
 //! | 00    | E0  | CREATE FILE              | `issue.rs`   |
 //! | 00    | 44  | ACTIVATE FILE            | `issue.rs`   |
-//! | 80    | D4  | WRITE KEY, WRITE PIN     | `issue.rs`   |
-//!
-//! The medical commands of class B0 have their place in `medical.rs`; this release
-//! does not have them and answers '6E00'.
+//! | 80    | D4  | WRITE KEY, PIN, ACCOUNT  | `issue.rs`   |
+//! | B0    | 28  | INITIALIZE FOR LOAD, PURCHASE | `medical.rs` |
+//! | B0    | 2A  | CREDIT FOR LOAD          | `medical.rs` |
+//! | B0    | 2C  | DEBIT FOR PURCHASE       | `medical.rs` |
+//! | B0    | 26  | GET BALANCE              | `medical.rs` |
+//! | B0    | 2E  | GET TRANSACTION PROOF    | `medical.rs` |
+//! | B0    | 56  | UPDATE, GET STARTING DAY | `medical.rs` |
 //!
 //! The checks come in one order for all commands. The card's own state first ('6A81',
 //! the operating system); then what the bytes say: '6E00' for a class that no command
@@ -33,12 +36,14 @@
 //! Source: social security card specification, parts 3 to 5 and 7 (LD/T 32.3-2015 to
 //! 32.5-2015 and 32.7-2015, by the same chapter names).
 
+mod account;
 mod auth;
 mod block;
 mod command;
 mod data;
 mod file;
 mod issue;
+mod medical;
 mod pin;
 
 use cardlab::aid::Aid;
@@ -70,6 +75,7 @@ pub struct SocialSecurity {
     rights: Transient<u64>,
     /// The latest random number drawn: its length, 0 for none, and up to 16 bytes.
     challenge: Transient<[u8; 17]>,
+    medical: medical::State,
 }
 
 impl SocialSecurity {
@@ -90,9 +96,14 @@ impl SocialSecurity {
         self.perform_on_files(ctx, &area, intent, command.ne, seal.as_ref())
     }
 
-    /// Carries an intent out.
+    /// Carries an intent out, after the command that left `begun`.
     #[inline]
-    fn perform(&self, ctx: &mut Ctx<'_>, intent: &Intent<'_>) -> Outcome {
+    fn perform(
+        &self,
+        ctx: &mut Ctx<'_>,
+        intent: &Intent<'_>,
+        begun: Option<medical::Begun>,
+    ) -> Outcome {
         self.check_length(ctx, intent)?;
         let area = self.files.area(ctx);
         self.check_not_blocked(ctx, &area, intent)?;
@@ -121,6 +132,8 @@ impl SocialSecurity {
             Intent::BlockCard { ref seal } => self.block_card(ctx, &area, seal),
             Intent::WriteKey(ref new) => self.write_key(ctx, &area, new),
             Intent::WritePin { tries, pin } => self.write_pin(ctx, &area, tries, pin),
+            Intent::WriteAccount { money } => self.write_account(ctx, &area, money),
+            Intent::Medical(ref intent) => self.perform_medical(ctx, &area, intent, begun),
         }
     }
 
@@ -218,11 +231,13 @@ impl Applet for SocialSecurity {
     }
 
     fn process(&self, ctx: &mut Ctx<'_>, command: &Command<'_>) -> Outcome {
+        // Whatever comes now, well formed or not: what was begun is over.
+        let begun = self.medical.take(ctx);
         if command::is_on_files(command.ins) {
             return self.process_on_files(ctx, command);
         }
         match &Intent::try_from(command) {
-            Ok(intent) => self.perform(ctx, intent),
+            Ok(intent) => self.perform(ctx, intent, begun),
             Err(sw) => Err(*sw),
         }
     }
@@ -243,6 +258,7 @@ impl Install for SocialSecurity {
             must_change: plan.nv(),
             rights: plan.transient_on_deselect(),
             challenge: plan.transient_on_deselect(),
+            medical: medical::State::attach(plan),
         }
     }
 

@@ -118,7 +118,7 @@ fn every_p1_and_p2_of_select_is_known_or_refused() {
 // The order of checks.
 
 /// A command of each instruction with the class it goes with.
-const EACH_COMMAND: [(u8, u8); 17] = [
+const EACH_COMMAND: [(u8, u8); 23] = [
     (0x00, 0xA4),
     (0x00, 0xB0),
     (0x00, 0xB2),
@@ -136,19 +136,26 @@ const EACH_COMMAND: [(u8, u8); 17] = [
     (0x84, 0x16),
     (0x00, 0xE0),
     (0x80, 0xD4),
+    (0xB0, 0x26),
+    (0xB0, 0x28),
+    (0xB0, 0x2A),
+    (0xB0, 0x2C),
+    (0xB0, 0x2E),
+    (0xB0, 0x56),
 ];
 
 #[test]
 fn every_class_and_instruction_is_known_or_refused() {
     let mut bench = bench();
-    for cla in (0..=0xFFu8).filter(|cla| cla & 0x03 == 0 && cla & 0x50 == 0) {
+    let plain = |cla: &u8| cla & 0x03 == 0 && (cla & 0x50 == 0 || *cla == 0xB0);
+    for cla in (0..=0xFFu8).filter(plain) {
         for ins in 0..=0xFFu8 {
             // The operating system answers these itself.
             if matches!(ins, 0x70 | 0xC0) {
                 continue;
             }
             let (_, sw) = bench.send_bytes(&[cla, ins, 0xFF, 0xFF]);
-            let known_class = matches!(cla, 0x00 | 0x04 | 0x80 | 0x84);
+            let known_class = matches!(cla, 0x00 | 0x04 | 0x80 | 0x84 | 0xB0);
             let known_ins = EACH_COMMAND.iter().any(|&(_, known)| known == ins) || ins == 0x44;
             let goes_with = EACH_COMMAND.contains(&(cla, ins)) || (cla, ins) == (0x00, 0x44);
             let expected = match (known_class, known_ins) {
@@ -167,7 +174,7 @@ fn every_p1_and_p2_is_known_or_refused() {
     let mut bench = bench();
     let is_kid = |p2: u8| p2 & 0x70 == 0;
     type Known = fn(u8, u8, bool) -> bool;
-    let commands: [(u8, u8, Known); 10] = [
+    let commands: [(u8, u8, Known); 16] = [
         (0x00, 0x20, |p1, p2, _| (p1, p2) == (0, 0)),
         (0x00, 0x84, |p1, p2, _| (p1, p2) == (0, 0)),
         (0x00, 0x88, |p1, p2, _| (p1, p2) == (0, 0)),
@@ -178,8 +185,14 @@ fn every_p1_and_p2_is_known_or_refused() {
         (0x84, 0x16, |p1, p2, _| (p1, p2) == (0, 0)),
         (0x00, 0xE0, |p1, p2, _| (p1, p2) == (0, 0)),
         (0x80, 0xD4, |p1, p2, is_kid| {
-            (p1 < 7 && is_kid) || (p1, p2) == (0x10, 0)
+            (p1 < 7 && is_kid) || matches!((p1, p2), (0x10 | 0x11, 0))
         }),
+        (0xB0, 0x26, |p1, p2, _| p1 == 0 && (1..=3).contains(&p2)),
+        (0xB0, 0x28, |p1, p2, _| p1 < 2 && p2 == 1),
+        (0xB0, 0x2A, |p1, p2, _| (p1, p2) == (0, 0)),
+        (0xB0, 0x2C, |p1, p2, _| (p1, p2) == (1, 0)),
+        (0xB0, 0x2E, |p1, p2, _| p1 == 0 && matches!(p2, 0x31 | 0x32)),
+        (0xB0, 0x56, |p1, p2, _| p1 < 2 && p2 == 0),
     ];
     for (cla, ins, known) in commands {
         for p1 in 0..=0xFFu8 {
@@ -198,8 +211,11 @@ fn every_p1_and_p2_is_known_or_refused() {
 }
 
 #[test]
-fn the_medical_class_is_not_supported() {
-    bench().refused("B0260001 04", 0x6E00);
+fn medical_commands_want_an_account() {
+    bench().refused("B0260001 04", 0x6985);
+    let mut bench = bench();
+    bench.ok(SELECT_DF04);
+    bench.refused("B0260001 04", 0x6985);
 }
 
 #[test]

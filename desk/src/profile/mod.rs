@@ -20,6 +20,7 @@ pub use rule::{KeyRef, Rule, RuleError};
 
 use crate::encode::{self, Decoded};
 use cardlab::aid::Aid;
+use cardlab::fen::Fen;
 
 /// One kind of card, with the data of one holder.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,6 +120,19 @@ pub struct Directory {
     pub keys: Vec<Key>,
     /// Its elementary files.
     pub files: Vec<File>,
+    /// The medical account that it is issued with: the hidden money file.
+    pub account: Option<Account>,
+}
+
+/// A medical account as it is issued: no transaction yet, no sums.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// What is in it.
+    pub balance: Fen,
+    /// The year of payment, four BCD digits; the first purchase sets it where it is 0000.
+    pub year: [u8; 2],
+    /// Month and day on which the year of payment starts, four BCD digits.
+    pub starting_day: [u8; 2],
 }
 
 /// A key of a directory, without its bytes.
@@ -319,6 +333,20 @@ impl Directory {
     #[must_use]
     pub fn file(&self, fid: u16) -> Option<&File> {
         self.files.iter().find(|file| file.fid == fid)
+    }
+}
+
+impl Account {
+    /// The hidden money file: both counters, balance, both sums, year, starting day.
+    ///
+    /// Source: social security card specification, part 6, 6 (DF04).
+    #[must_use]
+    pub fn to_bytes(&self) -> [u8; 20] {
+        let mut bytes = [0; 20];
+        bytes[4..8].copy_from_slice(&self.balance.to_be_bytes());
+        bytes[16..18].copy_from_slice(&self.year);
+        bytes[18..].copy_from_slice(&self.starting_day);
+        bytes
     }
 }
 

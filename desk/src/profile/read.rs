@@ -6,12 +6,13 @@ use super::json::{Node, Value};
 use super::report::{Kind, Problems};
 use super::shape::hex;
 use super::{
-    Algorithm, Directory, File, FileClass, FirstChange, Format, Item, Key, Kind as FileKind, Names,
-    Pin, Profile, PsamKey, Purpose, Record, Rule, SpecVersion,
+    Account, Algorithm, Directory, File, FileClass, FirstChange, Format, Item, Key,
+    Kind as FileKind, Names, Pin, Profile, PsamKey, Purpose, Record, Rule, SpecVersion,
 };
 use crate::encode::{self, EncodeError};
 use crate::numbers;
 use cardlab::aid::Aid;
+use cardlab::fen::Fen;
 use std::collections::HashSet;
 
 /// The registered application provider of the social security card.
@@ -406,6 +407,24 @@ impl<'n> Reading<'n, '_> {
         }
         let create = self.rule(node, "create", label);
         let block = self.rule(node, "block", label);
+        let account = match node.get("account") {
+            Some(at) if !is_adf => {
+                self.add(at, Kind::Conflict, "an account", "one in an application");
+                None
+            }
+            Some(account) => {
+                let digits = |name| match *hex(text(account, name))?.as_slice() {
+                    [high, low] => Some([high, low]),
+                    _ => None,
+                };
+                Some(Account {
+                    balance: Fen::new(number(account, "balance_fen").unwrap_or(0)),
+                    year: digits("year").unwrap_or_default(),
+                    starting_day: digits("starting_day")?,
+                })
+            }
+            None => None,
+        };
         Some(Directory {
             fid: fid?,
             parent,
@@ -425,6 +444,7 @@ impl<'n> Reading<'n, '_> {
                 .and_then(hex),
             keys,
             files,
+            account,
         })
     }
 

@@ -211,7 +211,34 @@ static DIRECTORY: Shape = Shape::Object(&Object {
         ),
         may("keys", &Shape::List(&KEY, 64), "Its keys."),
         may("files", &Shape::List(&FILE, 31), "Its elementary files."),
+        may(
+            "account",
+            &ACCOUNT,
+            "The medical account, the hidden money file: of an application alone.",
+        ),
         REMOVE,
+    ],
+});
+
+static ACCOUNT: Shape = Shape::Object(&Object {
+    name: "account",
+    says: "A medical account as it is issued.",
+    fields: &[
+        must(
+            "starting_day",
+            &Shape::Digits(4, 4),
+            "Month and day on which the year of payment starts.",
+        ),
+        may(
+            "year",
+            &Shape::Digits(4, 4),
+            "The year of payment; left out: 0000, and the first purchase sets it.",
+        ),
+        may(
+            "balance_fen",
+            &Shape::Integer(0, u32::MAX as i64),
+            "What is in it; left out: nothing.",
+        ),
     ],
 });
 
