@@ -6,6 +6,7 @@ use cardlab::crypto::Key;
 use cardlab::icc::{Icc, Lost};
 use cardlab::link::pcsc::Pcscd;
 use cardlab::link::t0::T0;
+use cardlab::link::t1::{self, Parameters, T1};
 use cardlab::link::vpcd::{self, Vpcd};
 use cardlab::memory::{Cut, Ending};
 use cardlab::os::Card;
@@ -23,6 +24,8 @@ pub(crate) enum Way {
     InProcess,
     /// Through both ends of T=0, byte by byte
     T0,
+    /// Through both ends of T=1, block by block
+    T1,
     /// In the reader of a vpcd, through the pcscd that runs on this machine
     Vpcd,
 }
@@ -38,6 +41,7 @@ struct Ours {
 enum Reach {
     InProcess,
     T0,
+    T1,
     /// The card that vpcd drives, and the reader that it shows up in.
     Pcscd {
         slot: Slot,
@@ -60,6 +64,7 @@ pub(crate) fn issue(
     let (name, way) = match way {
         Way::InProcess => ("in-process", Reach::InProcess),
         Way::T0 => ("t0", Reach::T0),
+        Way::T1 => ("t1", Reach::T1),
         Way::Vpcd => {
             let slot = Slot(Arc::new(Mutex::new(issued.fork())));
             let reader = Mutex::new(insert(&slot, vpcd.unwrap_or(vpcd::ADDRESS))?);
@@ -115,6 +120,16 @@ pub(crate) fn address(text: &str) -> Result<String, String> {
     }
 }
 
+/// A card behind T=1 with an IFSC of 32 bytes, so that commands are chained, and a
+/// reader that takes all it can.
+fn behind_t1<I: Icc>(card: I) -> T1<I> {
+    let parameters = Parameters {
+        ifsd: t1::IFS_MAX,
+        ..Parameters::default()
+    };
+    T1::new(card, parameters)
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -129,6 +144,7 @@ impl Subject for Ours {
         Ok(match &self.way {
             Reach::InProcess => Box::new(card),
             Reach::T0 => Box::new(T0::new(card)),
+            Reach::T1 => Box::new(behind_t1(card)),
             Reach::Pcscd { slot, reader } => {
                 *lock(&slot.0) = card;
                 Box::new(Held(lock(reader)))
@@ -141,6 +157,7 @@ impl Subject for Ours {
         let icc: Box<dyn Icc> = match self.way {
             Reach::InProcess => Box::new(slot.clone()),
             Reach::T0 => Box::new(T0::new(slot.clone())),
+            Reach::T1 => Box::new(behind_t1(slot.clone())),
             Reach::Pcscd { .. } => return None,
         };
         let switch = move |_: &mut Box<dyn Icc>, after_writes, torn| {

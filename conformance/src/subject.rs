@@ -5,7 +5,7 @@ use cardlab::icc::{Icc, Lost};
 
 /// A card to be tested, and the keys that a terminal would have for it.
 pub trait Subject: Sync {
-    /// What reports call it: `in-process`, `t0`, `vpcd`.
+    /// What reports call it: `in-process`, `t0`, `t1`, `vpcd`.
     fn name(&self) -> &str;
 
     /// The card as it was issued, without power; each case starts with one.

@@ -7,6 +7,7 @@ mod support;
 use cardlab::crypto::Key;
 use cardlab::icc::{Icc, Lost};
 use cardlab::link::t0::T0;
+use cardlab::link::t1::{IFS_MAX, Parameters, T1};
 use cardlab::os::Card;
 use cardlab_conformance::case::Safety;
 use cardlab_conformance::event::{Event, Judged};
@@ -56,8 +57,30 @@ fn run(profile: &Profile, subject: &dyn Subject) -> Ran {
     }
 }
 
-/// The same card behind T=0.
-struct BehindT0(Ours);
+/// A protocol between the suite and the card.
+#[derive(Clone, Copy)]
+enum Wire {
+    T0,
+    T1,
+}
+
+impl Wire {
+    fn before<'c>(self, card: impl Icc + 'c) -> Box<dyn Icc + 'c> {
+        match self {
+            Wire::T0 => Box::new(T0::new(card)),
+            Wire::T1 => {
+                let parameters = Parameters {
+                    ifsd: IFS_MAX,
+                    ..Parameters::default()
+                };
+                Box::new(T1::new(card, parameters))
+            }
+        }
+    }
+}
+
+/// The same card behind a wire.
+struct Behind(Wire, Ours);
 
 /// A card that two ends hold: the wire and the switch of its power.
 #[derive(Clone)]
@@ -81,26 +104,29 @@ impl Icc for Shared {
     }
 }
 
-impl Subject for BehindT0 {
+impl Subject for Behind {
     fn name(&self) -> &str {
-        "t0"
+        match self.0 {
+            Wire::T0 => "t0",
+            Wire::T1 => "t1",
+        }
     }
 
     fn fresh(&self) -> Result<Box<dyn Icc + '_>, String> {
-        Ok(Box::new(T0::new(self.0.fork())))
+        Ok(self.0.before(self.1.fork()))
     }
 
     fn tearable(&self) -> Option<Box<dyn Tearable + '_>> {
-        let card = Shared(Rc::new(RefCell::new(self.0.fork())));
-        let wire = T0::new(card.clone());
-        let switch = move |_: &mut T0<Shared>, after_writes, torn| {
+        let card = Shared(Rc::new(RefCell::new(self.1.fork())));
+        let wire = self.0.before(card.clone());
+        let switch = move |_: &mut Box<dyn Icc>, after_writes, torn| {
             cut(&mut card.0.borrow_mut(), after_writes, torn);
         };
         Some(Box::new(Cuttable::new(wire, switch)))
     }
 
     fn key(&self, name: &str, version: u8) -> Option<Key> {
-        self.0.key(name, version)
+        self.1.key(name, version)
     }
 }
 
@@ -123,14 +149,14 @@ fn tale(judged: &Judged<'_>) -> String {
 }
 
 #[test]
-fn every_profile_passes_in_process_and_through_t0_alike() {
+fn every_profile_passes_in_process_and_through_t0_and_t1_alike() {
     let mut failures = Vec::new();
     for id in Profile::shipped() {
         let profile = Profile::load(id).unwrap();
         let direct = Ours::issued(&profile);
-        let wired = BehindT0(Ours::issued(&profile));
-        let subjects: [&dyn Subject; 2] = [&direct, &wired];
-        let [direct, wired] = subjects.map(|subject| {
+        let [t0, t1] = [Wire::T0, Wire::T1].map(|wire| Behind(wire, Ours::issued(&profile)));
+        let subjects: [&dyn Subject; 3] = [&direct, &t0, &t1];
+        let [direct, t0, t1] = subjects.map(|subject| {
             let ran = run(&profile, subject);
             if ran.exit != Exit::AsExpected || !ran.unexpected.is_empty() {
                 failures.push(format!("{id} {} {:?}", subject.name(), ran.exit));
@@ -139,8 +165,10 @@ fn every_profile_passes_in_process_and_through_t0_alike() {
             ran
         });
         assert!(failures.is_empty(), "{}", failures.join("\n"));
-        assert_eq!(direct.verdicts, wired.verdicts, "{id}");
-        assert_eq!(direct.cuts, wired.cuts, "{id}");
+        for wired in [t0, t1] {
+            assert_eq!(direct.verdicts, wired.verdicts, "{id}");
+            assert_eq!(direct.cuts, wired.cuts, "{id}");
+        }
         assert!(direct.decided >= 400, "{id}: {} judged", direct.decided);
         println!("{id}: {} judged, {} cuts", direct.decided, direct.cuts);
     }

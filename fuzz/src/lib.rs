@@ -3,6 +3,7 @@
 //! | target       | bytes are                          | law                               |
 //! |--------------|------------------------------------|-----------------------------------|
 //! | `command`    | APDUs, an ATR, characters of T=0   | written as read, or refused       |
+//! | `t1_block`   | blocks of T=1, a request of PPS    | a valid block, silence, or the end |
 //! | `tlv`        | BER-TLV, records, a DOL            | the same                          |
 //! | `session`    | commands to a card                 | an answer, no fault, true to memory |
 //! | `torn_store` | updates and losses of power        | before or after, never between    |
@@ -28,6 +29,7 @@ use cardlab::crypto::Algorithm;
 use cardlab::icc::{Icc, Lost};
 use cardlab::link::atr::Atr;
 use cardlab::link::t0::{CardEnd, Exchange, Next, Pace};
+use cardlab::link::{pps, t1};
 use cardlab::memory::{Cut, Ending, Object, Owner, Pages, Silicon, Tear};
 use cardlab::os::Card;
 use cardlab::tlv::{self, Dol, Format, Objects, Simple, SimpleObjects, Tag, Writer};
@@ -92,6 +94,102 @@ impl Icc for Echo {
         assert!(Command::parse(command).is_ok() || command.len() > 3);
         response.clear();
         response.extend_from_slice(command);
+        response.extend([0x90, 0x00]);
+        Ok(())
+    }
+}
+
+/// Any bytes as a request of PPS and as a block; then as blocks for both ends of T=1:
+/// the first byte says how they are, then each has a byte for its length, and what the
+/// fuzzer left of the epilogue is made right where b8 of that byte is set.
+pub fn t1_block(bytes: &[u8]) {
+    if let Ok(pps) = pps::Pps::parse(bytes) {
+        assert_eq!(pps.to_bytes(), bytes);
+    }
+    for epilogue in [t1::Epilogue::Lrc, t1::Epilogue::Crc] {
+        if let Ok(block) = t1::Block::parse(bytes, epilogue) {
+            let mut written = Vec::new();
+            block.append_to(epilogue, &mut written);
+            assert_eq!(written, bytes);
+        }
+    }
+    let Some((&how, mut rest)) = bytes.split_first() else {
+        return;
+    };
+    let parameters = t1::Parameters {
+        ifsc: 1 + how % 64,
+        ifsd: if how & 0x40 == 0 { t1::IFS_DEFAULT } else { 7 },
+        ..t1::Parameters::default()
+    };
+    let pace = t1::Pace {
+        extensions: how >> 7,
+        multiple: how,
+        ifsc: (how & 0x20 != 0).then_some(9),
+    };
+    let mut card = t1::CardEnd::new(Long, parameters, pace);
+    let mut reader = t1::ReaderEnd::new(parameters);
+    let (mut out, mut over) = (Vec::new(), false);
+    assert!(
+        reader
+            .start(&bytes[..bytes.len().min(64)], &mut out)
+            .is_ok()
+    );
+    while let Some((&form, behind)) = rest.split_first() {
+        let (block, behind) = behind.split_at(behind.len().min(usize::from(form & 0x7F)));
+        rest = behind;
+        let mut block = block.to_vec();
+        if form & 0x80 != 0 {
+            if let [_, _, len, field @ ..] = &mut block[..] {
+                *len = u8::try_from(field.len()).unwrap_or(0);
+            }
+            block.push(block.iter().fold(0, |sum, byte| sum ^ byte));
+        }
+        let valid = |out: &[u8]| t1::Block::parse(out, t1::Epilogue::Lrc).is_ok();
+        out.clear();
+        assert_eq!(card.receive(&block, &mut out), Ok(()));
+        assert!(out.is_empty() || valid(&out));
+        if over {
+            continue;
+        }
+        out.clear();
+        let next = match &block[..] {
+            [] => reader.silence(&mut out),
+            block => reader.receive(block, &mut out),
+        };
+        over = !matches!(next, Ok(t1::Next::Send { .. }));
+        assert!(over || valid(&out));
+    }
+    out.clear();
+    // Whatever was before: a RESYNCH brings the card back, if the nodes are right.
+    let nads = (0..8).flat_map(|to| (0..8).filter_map(move |from| t1::Nad::new(from, to)));
+    let heard = nads.filter(|&nad| {
+        let (mut block, mut answer) = (Vec::new(), Vec::new());
+        let body = t1::Body::Request(t1::Supervision::Resynch);
+        t1::Block { nad, body }.append_to(t1::Epilogue::Lrc, &mut block);
+        assert_eq!(card.receive(&block, &mut answer), Ok(()));
+        let granted = t1::Body::Response(t1::Supervision::Resynch);
+        t1::Block::parse(&answer, t1::Epilogue::Lrc).is_ok_and(|block| block.body == granted)
+    });
+    assert_eq!(heard.count(), 1);
+}
+
+/// Answers each command with 40 bytes and '9000'.
+struct Long;
+
+impl Icc for Long {
+    fn power_on(&mut self) -> Result<Vec<u8>, Lost> {
+        Ok(vec![0x3B, 0x00])
+    }
+
+    fn reset(&mut self) -> Result<Vec<u8>, Lost> {
+        self.power_on()
+    }
+
+    fn power_off(&mut self) {}
+
+    fn transmit(&mut self, _command: &[u8], response: &mut Vec<u8>) -> Result<(), Lost> {
+        response.clear();
+        response.extend([0xA5; 40]);
         response.extend([0x90, 0x00]);
         Ok(())
     }

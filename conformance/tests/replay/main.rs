@@ -37,6 +37,11 @@ fn the_corpus_of_command_replays() {
 }
 
 #[test]
+fn the_corpus_of_t1_block_replays() {
+    replay("t1_block", targets::t1_block);
+}
+
+#[test]
 fn the_corpus_of_tlv_replays() {
     replay("tlv", targets::tlv);
 }

@@ -364,7 +364,7 @@ pub(crate) fn sessions() -> Vec<Session> {
 }
 
 /// Target, name and bytes of what the parsers know.
-const FORMS: [(&str, &str, &str); 21] = [
+const FORMS: [(&str, &str, &str); 27] = [
     ("command", "case-1", "00A40000"),
     ("command", "case-2-short", "00B0000000"),
     ("command", "case-2-extended", "00B00000000000"),
@@ -384,6 +384,28 @@ const FORMS: [(&str, &str, &str); 21] = [
         "command",
         "t0-exchange",
         "00D6000004010203 D6602929616104 9000",
+    ),
+    ("t1_block", "pps", "FF10957A"),
+    ("t1_block", "one-block", "00000400A40000A0"),
+    (
+        "t1_block",
+        "exchange",
+        "1F 87 00000000A40000 83 008000 85 0040009000",
+    ),
+    (
+        "t1_block",
+        "chains",
+        "01 85 00200000A4 85 0040000000 83 009000 83 008000 83 009000 86 002000AABBCC",
+    ),
+    (
+        "t1_block",
+        "requests",
+        "E7 84 00C10010 84 00E10007 87 00000000A40000 84 00E10009 84 00E300E7 84 00C30005",
+    ),
+    (
+        "t1_block",
+        "errors",
+        "1F 03 000000 83 008100 83 009200 00 00 83 00C200 83 00E200 83 00C000 83 00E000",
     ),
     ("tlv", "fci", "6F108408A000000151000000A5049F6501FF"),
     ("tlv", "fcp", "620E8201018302EF0D88010D80020400"),
