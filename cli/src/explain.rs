@@ -6,7 +6,7 @@ use cardlab::apdu::{Command, Response, SecureMessaging, Sw};
 use cardlab_desk::encode::Decoded;
 use std::fmt::Write as _;
 
-/// INS, its name, its name in Chinese; CLA 'BX' of the medical commands apart.
+/// INS, its name, its name in Chinese, in every class but 'BX'.
 const NAMES: [(u8, &str, &str); 22] = [
     (0x16, "CARD BLOCK", "卡片锁定"),
     (0x1E, "APPLICATION BLOCK", "应用锁定"),
@@ -32,15 +32,40 @@ const NAMES: [(u8, &str, &str); 22] = [
     (0xF0, "SET STATUS", "设置状态"),
 ];
 
+/// INS and P1 of the medical commands, class 'BX'; P1 `None` where it says nothing.
+const MEDICAL: [(u8, Option<u8>, &str, &str); 8] = [
+    (0x26, None, "GET BALANCE", "读余额"),
+    (0x28, Some(0x00), "INITIALIZE FOR LOAD", "账户划入初始化"),
+    (0x28, Some(0x01), "INITIALIZE FOR PURCHASE", "消费初始化"),
+    (0x2A, None, "CREDIT FOR LOAD", "账户划入"),
+    (0x2C, None, "DEBIT FOR PURCHASE", "消费"),
+    (0x2E, None, "GET TRANSACTION PROOF", "取交易认证"),
+    (0x56, Some(0x00), "UPDATE STARTING DAY", "修改年度起始日期"),
+    (0x56, Some(0x01), "GET STARTING DAY", "读年度起始日期"),
+];
+
+/// The names of a command, in English and Chinese.
+fn names_of(command: &Command<'_>) -> Option<(&'static str, &'static str)> {
+    if command.class.byte() & 0xF0 == 0xB0 {
+        return MEDICAL
+            .iter()
+            .find(|(ins, p1, ..)| *ins == command.ins && p1.is_none_or(|p1| p1 == command.p1))
+            .map(|(.., en, zh)| (*en, *zh));
+    }
+    NAMES
+        .iter()
+        .find(|(ins, ..)| *ins == command.ins)
+        .map(|(_, en, zh)| (*en, *zh))
+}
+
 /// One line about a command: its name, what it addresses, its lengths.
 pub(crate) fn command(bytes: &[u8]) -> String {
     let command = match Command::parse(bytes) {
         Ok(command) => command,
         Err(malformed) => return format!("not a command: {malformed}"),
     };
-    let name = NAMES.iter().find(|(ins, _, _)| *ins == command.ins);
-    let mut line = match name {
-        Some((_, en, zh)) => format!("{en} {zh}"),
+    let mut line = match names_of(&command) {
+        Some((en, zh)) => format!("{en} {zh}"),
         None => format!("INS '{:02X}'", command.ins),
     };
     line += &addressed(&command);
@@ -165,6 +190,7 @@ mod tests {
         assert!(
             of("00A40400 0F 7378312E73682EC9E7BBE1B1A3D5CF 00").contains("\"sx1.sh.社会保障\"")
         );
+        assert!(of("B0280101 00").starts_with("INITIALIZE FOR PURCHASE 消费初始化"));
         assert_eq!(
             of("00"),
             "not a command: the length fields do not agree with the 1 bytes of the command"
