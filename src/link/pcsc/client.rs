@@ -24,6 +24,8 @@ const RESET: u32 = 1;
 const UNPOWER: u32 = 2;
 /// A card that does not answer by then is lost.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// A card that was just put in is shown before it has power; so long it is waited for.
+const SETTLING: Duration = Duration::from_secs(3);
 const POLL: Duration = Duration::from_millis(50);
 /// The greatest response, status word included.
 const ROOM: u32 = 65_538;
@@ -112,7 +114,15 @@ impl Pcscd {
                 .map(u32::from_ne_bytes),
         );
         words.extend([SHARE_EXCLUSIVE, PROTOCOLS_T0_T1, 0, 0, 0]);
-        let answer = self.call(0x04, &words)?;
+        let until = Instant::now().checked_add(SETTLING);
+        let answer = loop {
+            let answer = self.call(0x04, &words)?;
+            let unpowered = answer.last() == Some(&Rv::UNPOWERED_CARD.0);
+            if !unpowered || until.is_none_or(|until| Instant::now() >= until) {
+                break answer;
+            }
+            std::thread::sleep(POLL);
+        };
         check("the card", answer.last())?;
         self.card = answer.get(35).copied();
         self.protocol = answer.get(36).copied().unwrap_or(1);

@@ -71,6 +71,7 @@ impl Rv {
     pub(crate) const SERVICE_STOPPED: Rv = Rv(0x8010_001E);
     pub(crate) const UNSUPPORTED_FEATURE: Rv = Rv(0x8010_001F);
     pub(crate) const UNRESPONSIVE_CARD: Rv = Rv(0x8010_0066);
+    pub(crate) const UNPOWERED_CARD: Rv = Rv(0x8010_0067);
     pub(crate) const RESET_CARD: Rv = Rv(0x8010_0068);
 }
 
