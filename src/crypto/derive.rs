@@ -505,4 +505,31 @@ mod tests {
             assert_eq!(mac(&session, &[left, right]), mac(&session, &[&data]));
         }
     }
+
+    /// The purse of the old PBOC specification has the sums of the medical account.
+    #[test]
+    fn the_published_sums_of_a_purse_come_out() {
+        let bytes = |text: &str| hex::decode(text).unwrap();
+        let key = Key::triple_des(
+            bytes("11223344556677888877665544332211")
+                .try_into()
+                .unwrap(),
+        );
+        let load = session_key(&key.expand(), &bytes("1122334400008000")).unwrap();
+        assert_eq!(load.expose(), bytes("9B1D924E05595603"));
+        let mac1 = mac(&load.expand(), &[&bytes("000000000000100001001122334455")]);
+        assert_eq!(mac1.to_vec(), bytes("2988AE5A"));
+        let mac2 = mac(
+            &load.expand(),
+            &[&bytes("000010000100112233445520111221214822")],
+        );
+        assert_eq!(mac2.to_vec(), bytes("3A845BF0"));
+        let purchase = session_key(&key.expand(), &bytes("1122334400000001")).unwrap();
+        assert_eq!(purchase.expose(), bytes("003238ABC57659DD"));
+        let mac1 = mac(
+            &purchase.expand(),
+            &[&bytes("000010000600112233445520120229135100")],
+        );
+        assert_eq!(mac1.to_vec(), bytes("F15CAB75"));
+    }
 }

@@ -11,9 +11,12 @@
 //! | `cipher`  | one block, ECB and CBC with any key                           |
 //! | `des`     | DES and two-key triple DES                                    |
 //! | `sm4`     | SM4                                                           |
+//! | `rsa`     | RSA without padding, by OpenSSL's big numbers                  |
+//! | `sha1`    | the hash SHA-1                                                 |
 //! | `sm3`     | the hash SM3                                                  |
 //! | `mac`     | CBC-MAC, retail MAC and CMAC, fed piece by piece              |
 //! | `derive`  | the key tree and session sums of the social security card     |
+//! | `pboc`    | the key tree and sums of a PBOC debit or credit application   |
 //! | `random`  | the card's random numbers, a function of a seed and a counter |
 //!
 //! Source: with each file.
@@ -23,7 +26,10 @@ pub mod derive;
 mod des;
 mod key;
 mod mac;
+pub mod pboc;
 mod random;
+mod rsa;
+mod sha1;
 mod sm3;
 mod sm4;
 
@@ -31,4 +37,6 @@ pub use cipher::{Expanded, PartialBlock};
 pub use key::{Algorithm, Cipher, Key, equal};
 pub use mac::{CbcMac, Cmac, Mac, Padding};
 pub use random::Random;
+pub use rsa::{MODULUS_LEN_MAX, RsaPrivate, RsaPublic};
+pub use sha1::Sha1;
 pub use sm3::Sm3;
