@@ -1,14 +1,21 @@
 //! `cardlab cases`: list, explain and format the cases of the suite.
 
 use crate::card;
+use crate::subject::{self, Way};
 use anyhow::Context as _;
+use cardlab_conformance::case::Safety;
 use cardlab_conformance::explain::explain;
 use cardlab_conformance::plan;
+use cardlab_conformance::runner;
+use cardlab_conformance::status::{self, Reached};
 use cardlab_conformance::verdict::Exit;
 use clap::{Args, Subcommand};
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+
+/// The seed of the cards that the table of status words is made with.
+const SEED: u64 = 1;
 
 /// What can be done with cases.
 #[derive(Subcommand)]
@@ -19,6 +26,8 @@ pub(crate) enum Cases {
     Explain(Explain),
     /// Write case files in their canonical form
     Fmt(Fmt),
+    /// Print which case brings which status word of which command, as Markdown
+    Status,
 }
 
 /// List ids, with what each shows.
@@ -63,6 +72,7 @@ impl Cases {
             Cases::List(verb) => verb.run(),
             Cases::Explain(verb) => verb.run(),
             Cases::Fmt(verb) => verb.run(),
+            Cases::Status => status(),
         }
     }
 }
@@ -148,6 +158,29 @@ impl Fmt {
             ExitCode::SUCCESS
         })
     }
+}
+
+/// Runs the suite on each profile of the table and prints what it reached.
+fn status() -> anyhow::Result<ExitCode> {
+    let mut reached = Reached::default();
+    for profile in status::profiles()? {
+        let subject = subject::issue(&profile, SEED, Way::InProcess, None)?;
+        for case in plan::for_profile(&profile)? {
+            let judged = runner::judge(&case, &*subject, &profile, Safety::Irreversible);
+            reached.note(&profile, &judged);
+        }
+    }
+    io::stdout()
+        .lock()
+        .write_all(reached.to_markdown().as_bytes())?;
+    for missing in reached.missing() {
+        eprintln!("{missing}: no case brings it 无用例覆盖");
+    }
+    Ok(if reached.missing().is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(Exit::Unexpected as u8)
+    })
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 /// The version of `INTERPRETING.md` that this runner reads by.
-pub const INTERPRETING_VERSION: u32 = 2;
+pub const INTERPRETING_VERSION: u32 = 3;
 
 /// One case.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,8 +86,9 @@ pub enum Safety {
 }
 
 /// A condition on the profile: `version>=2`, `version=3`, `algorithm=sm4`,
-/// `first-change=card`, `key=PUK`, `file=SSSE/EF07`, `directory=DF05`, `pin`,
-/// `cyclic-append-by-number`, `cyclic-append-by-number=no`, `profile=henan-2.0`.
+/// `first-change=card`, `pin`, `pin=never`, `key=PUK`, `no-key=PUK`, `directory=DF05`,
+/// `file=SSSE/EF07`, `cyclic-append-by-number`, `cyclic-append-by-number=no`,
+/// `profile=henan-2.0`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Need {
@@ -102,9 +103,11 @@ enum Condition {
     Algorithm(u8),
     FirstChange(FirstChange),
     Key(String),
+    NoKey(String),
     Directory(String),
     File(String, u16),
     Pin,
+    PinNever,
     CyclicAppendByNumber(bool),
     Profile(String),
 }
@@ -431,10 +434,12 @@ impl Need {
             Condition::Algorithm(identifier) => profile.algorithm.id() == *identifier,
             Condition::FirstChange(first_change) => profile.pin.first_change == *first_change,
             Condition::Key(name) => profile.key(name).is_some(),
+            Condition::NoKey(name) => profile.key(name).is_none(),
             Condition::Directory(label) => profile.directory_by_label(label).is_some(),
             Condition::File(label, fid) => profile
                 .directory_by_label(label)
                 .is_some_and(|directory| directory.file(*fid).is_some()),
+            Condition::PinNever => profile.pin.tries == 0,
             Condition::Pin => profile.pin.initial.is_some(),
             Condition::CyclicAppendByNumber(wanted) => profile.cyclic_append_by_number == *wanted,
             Condition::Profile(id) => profile.id == *id,
@@ -449,9 +454,9 @@ impl TryFrom<String> for Need {
         let unknown = || {
             format!(
                 "unknown condition {text:?}; allowed are version>=N, version=N, \
-                 algorithm=3des|sm4, first-change=card|terminal, key=NAME, directory=LABEL, \
-                 file=LABEL/EFXX, pin, cyclic-append-by-number, cyclic-append-by-number=no, \
-                 profile=ID"
+                 algorithm=3des|sm4, first-change=card|terminal, key=NAME, no-key=NAME, \
+                 directory=LABEL, file=LABEL/EFXX, pin, pin=never, cyclic-append-by-number, \
+                 cyclic-append-by-number=no, profile=ID"
             )
         };
         let version = |digit: &str| digit.parse().ok().filter(|v| (1..=3).contains(v));
@@ -470,6 +475,8 @@ impl TryFrom<String> for Need {
                 Some(("first-change", "terminal")) => {
                     Some(Condition::FirstChange(FirstChange::Terminal))
                 }
+                Some(("no-key", name)) => Some(Condition::NoKey(name.to_owned())),
+                Some(("pin", "never")) => Some(Condition::PinNever),
                 Some(("key", name)) => Some(Condition::Key(name.to_owned())),
                 Some(("cyclic-append-by-number", "no")) => {
                     Some(Condition::CyclicAppendByNumber(false))

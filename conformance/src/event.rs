@@ -3,6 +3,7 @@
 use crate::case::Case;
 use crate::session::Exchange;
 use crate::verdict::Verdict;
+use cardlab::apdu::Sw;
 use std::time::Duration;
 
 /// Why a case got its verdict.
@@ -14,6 +15,17 @@ pub struct Reason {
     pub expected: String,
     /// What came.
     pub got: String,
+}
+
+/// A status word that a step expected, and that came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answered {
+    /// The step, from 1.
+    pub step: usize,
+    /// CLA INS P1 P2 of the command, the last one of the step.
+    pub header: [u8; 4],
+    /// What it was answered.
+    pub sw: Sw,
 }
 
 /// One case, judged.
@@ -29,6 +41,8 @@ pub struct Judged<'c> {
     pub known: Option<Known>,
     /// How many expectations were evaluated.
     pub evaluated: usize,
+    /// What was expected and came, each once.
+    pub answers: Vec<Answered>,
     /// How often the power was cut.
     pub cuts: usize,
     /// What went over the wire; of a case with a torn step, in its last run.

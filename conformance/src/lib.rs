@@ -14,5 +14,6 @@ pub mod plan;
 pub mod report;
 pub mod runner;
 pub mod session;
+pub mod status;
 pub mod subject;
 pub mod verdict;

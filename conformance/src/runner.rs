@@ -3,7 +3,7 @@
 //! A case that evaluated nothing is inconclusive, never a pass.
 
 use crate::case::{Case, Safety, Step};
-use crate::event::{Event, Judged, Known, Reason, Run, Summary};
+use crate::event::{Answered, Event, Judged, Known, Reason, Run, Summary};
 use crate::plan::KnownFailures;
 use crate::session::{Session, Trouble, WRONG_CODE};
 use crate::subject::Subject;
@@ -112,6 +112,7 @@ fn unjudged(case: &Case) -> Judged<'_> {
         reason: None,
         known: None,
         evaluated: 0,
+        answers: Vec::new(),
         cuts: 0,
         trace: Vec::new(),
         took: Duration::ZERO,
@@ -322,6 +323,7 @@ fn judge_answer(
     answer: &Response<'_>,
 ) {
     let got = words(answer);
+    let mut reached = None;
     let mut worsen = |verdict: Verdict, expected: String| {
         judged.verdict = judged.verdict.with(verdict);
         judged.reason = Some(Reason {
@@ -333,7 +335,9 @@ fn judge_answer(
     let mut evaluated = 0;
     if let Some(expect) = &step.expect {
         evaluated += 1;
-        if !expect.matches(answer) {
+        if expect.matches(answer) {
+            reached = answered(session, at.as_ref(), answer.sw);
+        } else {
             let accepted = step
                 .accept
                 .as_ref()
@@ -368,6 +372,19 @@ fn judge_answer(
         }
     }
     judged.evaluated += evaluated;
+    if let Some(reached) = reached.filter(|reached| !judged.answers.contains(reached)) {
+        judged.answers.push(reached);
+    }
+}
+
+/// What came as it was expected, where a command was sent for it.
+fn answered(session: &Session<'_>, at: Option<&(usize, String)>, sw: Sw) -> Option<Answered> {
+    let (step, _) = at?;
+    Some(Answered {
+        step: *step,
+        header: session.asked()?,
+        sw,
+    })
 }
 
 fn blame(

@@ -73,6 +73,8 @@ pub struct Session<'s> {
     /// The load and the purchase that were begun last, and what the card offered.
     load: (Load, LoadOffer),
     purchase: (Purchase, PurchaseOffer),
+    /// CLA INS P1 P2 of the last command of the present step.
+    asked: Option<[u8; 4]>,
     /// All that went over the wire.
     pub trace: Vec<Exchange>,
 }
@@ -159,6 +161,7 @@ impl<'s> Session<'s> {
             pin,
             load: (NO_LOAD, LoadOffer::default()),
             purchase: (NO_PURCHASE, PurchaseOffer::default()),
+            asked: None,
             trace: Vec::new(),
         })
     }
@@ -190,6 +193,13 @@ impl<'s> Session<'s> {
         self.kept.insert(name.to_owned(), data.to_vec());
     }
 
+    /// CLA INS P1 P2 of the command that the last step ended with, before what T=0 asks
+    /// for after it; `None` where it sent none.
+    #[must_use]
+    pub const fn asked(&self) -> Option<[u8; 4]> {
+        self.asked
+    }
+
     /// Carries an action out and gives its answer: data and status word.
     ///
     /// # Errors
@@ -199,6 +209,7 @@ impl<'s> Session<'s> {
         action: &Action,
         expect: Option<&Expect>,
     ) -> Result<(Vec<u8>, Sw), Trouble> {
+        self.asked = None;
         match action {
             Action::Send(template) => {
                 let bytes = self.fill(template)?;
@@ -279,6 +290,7 @@ impl<'s> Session<'s> {
         command: &[u8],
         expect: Option<&Expect>,
     ) -> Result<(Vec<u8>, Sw), Trouble> {
+        self.asked = command.first_chunk().copied();
         let (mut data, mut sw) = self.transmit(command)?;
         let expected = |data: &[u8], sw| expect.is_some_and(|e| e.matches(&Response { data, sw }));
         if expected(&data, sw) {

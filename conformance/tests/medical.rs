@@ -8,24 +8,18 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod support;
-
 use cardlab::apdu::{Response, Sw};
 use cardlab::crypto::Key;
 use cardlab::icc::{Icc, Lost};
 use cardlab::memory::{Cut, Ending};
 use cardlab::os::Card;
 use cardlab_applets::ROM;
-use cardlab_conformance::case::Safety;
-use cardlab_conformance::plan;
-use cardlab_conformance::runner::judge;
 use cardlab_desk::issue::{Issued, issue};
 use cardlab_desk::profile::{FirstChange, Profile};
 use des::cipher::{Array, BlockCipherEncrypt, KeyInit};
 use proptest::prelude::{Just, Strategy, any, prop, prop_oneof};
 use proptest::test_runner::{Config, TestRunner};
-use std::collections::{BTreeSet, VecDeque};
-use support::Ours;
+use std::collections::VecDeque;
 
 const TERMINAL: [u8; 6] = [0x41, 0x16, 0x00, 0x00, 0x00, 0x02];
 const SELECT_SSSE: &str = "00A404000F7378312E73682EC9E7BBE1B1A3D5CF00";
@@ -715,60 +709,4 @@ fn a_transaction_on_another_channel_makes_this_one_void() {
     );
     assert_eq!(bench.observe(&model), model);
     play(&mut bench, &ciphers, &mut model, &(deed, None));
-}
-
-/// What the specification lists for a medical command, but '6581': a card with damaged
-/// memory, which no case can bring about.
-const LISTED: [(u8, u8, &[u16]); 8] = [
-    (
-        0x28,
-        0x00,
-        &[0x9000, 0x6700, 0x6982, 0x6985, 0x9402, 0x9403],
-    ),
-    (0x2A, 0x00, &[0x9000, 0x6700, 0x6901, 0x6985, 0x9302]),
-    (
-        0x28,
-        0x01,
-        &[0x9000, 0x6700, 0x6982, 0x6985, 0x9401, 0x9402, 0x9403],
-    ),
-    (0x2C, 0x01, &[0x9000, 0x6700, 0x6901, 0x6985, 0x9302]),
-    (0x26, 0x00, &[0x9000, 0x6700, 0x6982, 0x6985]),
-    (0x2E, 0x00, &[0x9000, 0x6700, 0x6985, 0x9406]),
-    (0x56, 0x00, &[0x9000, 0x6700, 0x6982, 0x6985]),
-    (0x56, 0x01, &[0x9000, 0x6700, 0x6982, 0x6985]),
-];
-/// What it lists for all of them; '6A86' and '6E00' under other parameters and classes.
-const LISTED_FOR_ALL: [u16; 2] = [0x6A81, 0x9303];
-
-#[test]
-fn the_cases_reach_every_status_word_that_the_specification_lists() {
-    let mut reached = BTreeSet::new();
-    for name in ["national-2.0", "henan-3.0"] {
-        let profile = Profile::load(name).unwrap();
-        let subject = Ours::issued(&profile);
-        for case in plan::shipped().unwrap() {
-            if !case.id.starts_with("medical/") {
-                continue;
-            }
-            let judged = judge(&case, &subject, &profile, Safety::Irreversible);
-            for exchange in &judged.trace {
-                let answer = Response::parse(&exchange.response);
-                if let ([_, ins, p1, ..], Some(answer)) = (&exchange.command[..], answer) {
-                    reached.insert((*ins, *p1, answer.sw.0));
-                }
-            }
-        }
-    }
-    for (ins, p1, words) in LISTED {
-        for &word in words.iter().chain(&LISTED_FOR_ALL) {
-            assert!(
-                reached.contains(&(ins, p1, word)),
-                "{ins:02X} {p1:02X}: {word:04X}"
-            );
-        }
-        for word in [0x6A86, 0x6E00] {
-            let anywhere = reached.iter().any(|&(i, _, sw)| (i, sw) == (ins, word));
-            assert!(anywhere, "{ins:02X}: {word:04X}");
-        }
-    }
 }

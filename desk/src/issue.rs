@@ -418,6 +418,9 @@ impl Plan<'_> {
 
     fn pin(&mut self) {
         let Pin { initial, tries, .. } = &self.profile.pin;
+        if *tries == 0 {
+            return;
+        }
         let pin = pin_bytes(initial.as_deref().unwrap_or_default()).unwrap_or_default();
         let mut data = vec![*tries];
         data.extend(&pin);

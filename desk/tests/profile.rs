@@ -247,7 +247,7 @@ fn all_faults_come_at_once_each_with_path_and_line() {
         r#"
         "colour": "red",
         "region": "990000",
-        "pin": { "initial": "12a", "tries": 0 },
+        "pin": { "initial": "12a", "tries": 16 },
         "directories": [
             { "fid": "DDF1", "files": [
                 { "fid": "EF06", "read": "pin | RK9DF09", "items": [

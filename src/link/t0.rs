@@ -323,7 +323,7 @@ impl<I: Icc> CardEnd<I> {
 
     fn header(&mut self, header: &[u8; 5], out: &mut Vec<u8>) -> Result<(), Lost> {
         let [_, ins, .., p3] = *header;
-        if ins == INS_GET_RESPONSE && self.waiting != Waiting::OnCard {
+        if ins == INS_GET_RESPONSE && matches!(self.waiting, Waiting::Here { .. }) {
             self.get_response(header, out);
             return Ok(());
         }
@@ -774,7 +774,8 @@ mod tests {
                 ("80C0000000", "6F00"),
             ],
         );
-        assert!(card.into_inner().seen.is_empty());
+        // The card is asked: a blocked one has another word for it.
+        assert_eq!(card.into_inner().seen.len(), 3);
     }
 
     #[test]
@@ -812,7 +813,7 @@ mod tests {
                 ("5C", "6100"),
                 ("00C0000000", &format!("C0 {long} 6102")),
                 ("00C0000002", "C0 AABB 9000"),
-                ("00C0000002", "6F00"),
+                ("00C0000003", "6F00"),
             ],
         );
     }
@@ -969,6 +970,10 @@ mod tests {
         fn power_off(&mut self) {}
         fn transmit(&mut self, command: &[u8], response: &mut Vec<u8>) -> Result<(), Lost> {
             response.clear();
+            if command.get(1) == Some(&0xC0) {
+                response.extend([0x6F, 0x00]);
+                return Ok(());
+            }
             if let Ok(command) = Command::parse(command) {
                 let len = command.ne.min(command.p2.into());
                 response.extend((0..command.p2).take(len as usize));

@@ -2,7 +2,8 @@
 
 use crate::icc::{Icc, Lost};
 
-/// Answers the commands it knows, '6D00' else; counts what is done to it.
+/// Answers the commands it knows, GET RESPONSE '6F00' and all others '6D00'; counts
+/// what is done to it.
 #[derive(Debug, Default)]
 pub(crate) struct Script {
     answers: Vec<(Vec<u8>, Vec<u8>)>,
@@ -69,7 +70,11 @@ impl Icc for Script {
         }
         self.seen.push(hex::encode_upper(command));
         let known = self.answers.iter().find(|(known, _)| known == command);
-        response.extend(known.map_or(&[0x6D, 0x00][..], |(_, answer)| answer));
+        let unknown: &[u8] = match command {
+            [_, 0xC0, ..] => &[0x6F, 0x00],
+            _ => &[0x6D, 0x00],
+        };
+        response.extend(known.map_or(unknown, |(_, answer)| answer));
         Ok(())
     }
 }

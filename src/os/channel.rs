@@ -138,31 +138,30 @@ impl Channels {
         left
     }
 
-    /// GET RESPONSE: gives what is left.
-    ///
-    /// # Errors
-    /// '6F00' with nothing left on this channel (social security card
-    /// specification, part 5, GET RESPONSE), '6A86' for P1-P2, '6CXX' where more
-    /// is asked than is left.
+    /// GET RESPONSE: gives what is left; `None` with nothing left on this channel.
+    /// '6A86' for P1-P2, '6700' with a data field, '6CXX' where more is asked than is
+    /// left.
     pub(super) fn get_response(
         &mut self,
         command: &Command<'_>,
         answer: &mut Vec<u8>,
-    ) -> Result<Sw, Sw> {
+    ) -> Option<Sw> {
         let channel = command.class.channel();
-        let rest = self.rest.take().filter(|rest| rest.channel == channel);
-        let rest = rest.ok_or(Sw::NO_DIAGNOSIS)?;
+        let rest = self.rest.take().filter(|rest| rest.channel == channel)?;
         if (command.p1, command.p2) != (0, 0) {
-            return Err(Sw::WRONG_P1_P2);
+            return Some(Sw::WRONG_P1_P2);
+        }
+        if !command.data.is_empty() {
+            return Some(Sw::WRONG_LENGTH);
         }
         let ne = usize::try_from(command.ne).unwrap_or(usize::MAX);
         let all = ne == 256 || ne == 65_536;
         if ne == 0 || (ne > rest.bytes.len() && !all) {
             let sw = Sw::wrong_le(rest.bytes.len().min(256));
             self.rest = Some(rest);
-            return Err(sw);
+            return Some(sw);
         }
         answer.extend_from_slice(&rest.bytes);
-        Ok(self.portion(channel, command.ne, answer, rest.sw))
+        Some(self.portion(channel, command.ne, answer, rest.sw))
     }
 }

@@ -46,10 +46,10 @@ impl Card {
     fn route(&mut self, command: &Command<'_>, answer: &mut Vec<u8>) -> Result<Sw, Broken> {
         let channel = command.class.channel();
         if command.class.base() == 0 && command.ins == INS_GET_RESPONSE {
-            return Ok(self
-                .channels
-                .get_response(command, answer)
-                .unwrap_or_else(|sw| sw));
+            return match self.channels.get_response(command, answer) {
+                Some(sw) => Ok(sw),
+                None => self.nothing_waits(command, answer),
+            };
         }
         self.channels.drop_rest();
         let sw = match (command.class.is_interindustry(), command.ins, command.p1) {
@@ -60,6 +60,19 @@ impl Card {
             _ => self.process(command, answer)?,
         };
         Ok(self.channels.portion(channel, command.ne, answer, sw))
+    }
+
+    /// GET RESPONSE with nothing that waits: '6F00', unless the selected applet knows
+    /// the instruction and has another word for it, as a blocked one does.
+    ///
+    /// Source: social security card specification, part 5, GET RESPONSE.
+    fn nothing_waits(&mut self, command: &Command<'_>, answer: &mut Vec<u8>) -> Result<Sw, Broken> {
+        match self.process(command, answer)? {
+            Sw::INS_NOT_SUPPORTED | Sw::CLA_NOT_SUPPORTED | Sw::APPLET_SELECT_FAILED => {
+                Ok(Sw::NO_DIAGNOSIS)
+            }
+            sw => Ok(sw),
+        }
     }
 
     /// Any command that is the selected applet's: '6999' with none selected.

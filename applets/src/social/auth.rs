@@ -109,13 +109,12 @@ impl SocialSecurity {
     /// Whether a key of SSSE was proven, seen from the current directory.
     ///
     /// # Errors
-    /// '6982'.
+    /// '6985' where that is neither SSSE nor in it, '6982'.
     pub(super) fn demand_key_of_ssse(&self, ctx: &Ctx<'_>, area: &Area, kid: u8) -> Result<(), Sw> {
-        if self.holds(ctx, area, Right::Key(kid)) && self.is_in_ssse(ctx, area) {
-            Ok(())
-        } else {
-            Err(Sw::SECURITY_NOT_SATISFIED)
+        if !self.is_in_ssse(ctx, area) {
+            return Err(Sw::CONDITIONS_NOT_MET);
         }
+        self.demand_key(ctx, area, kid)
     }
 
     /// Whether the PIN was verified, where there is one.

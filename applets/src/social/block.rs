@@ -40,8 +40,8 @@ impl SocialSecurity {
     /// CARD BLOCK: from now on the card answers '6A81' to everything.
     ///
     /// # Errors
-    /// '6982' without the right of the BK, '6A88', '6984', '6988', '6985' where the
-    /// applet was installed without the privilege to end the card's life.
+    /// '6985' outside SSSE, '6982' without the right of the BK, '6A88', '6984', '6988',
+    /// '6985' where the applet was installed without the privilege to end the card's life.
     ///
     /// Source: social security card specification, part 5, 7.2.
     pub(super) fn block_card(&self, ctx: &mut Ctx<'_>, area: &Area, seal: &Seal<'_>) -> Outcome {

@@ -16,6 +16,8 @@ use cardlab::files;
 /// it cannot be printed.
 #[derive(Clone, Copy)]
 pub(super) enum Intent<'a> {
+    /// Give data that wait, where none do: the operating system gives those that do.
+    GetResponse,
     /// Draw a random number of this length, 4, 8 or 16.
     GetChallenge { len: u8 },
     /// Prove the card to the terminal.
@@ -235,6 +237,8 @@ const INS_CARD_BLOCK: u8 = 0x16;
 const INS_CHANGE_PIN: u8 = 0x5E;
 /// EXTERNAL AUTHENTICATION.
 const INS_EXTERNAL_AUTHENTICATION: u8 = 0x82;
+/// GET RESPONSE.
+const INS_GET_RESPONSE: u8 = 0xC0;
 /// GET CHALLENGE.
 const INS_GET_CHALLENGE: u8 = 0x84;
 /// INTERNAL AUTHENTICATION.
@@ -283,6 +287,11 @@ impl<'a> TryFrom<&Command<'a>> for Intent<'a> {
                     2..=8 => Ok(Intent::Verify { pin: command.data }),
                     _ => Err(Sw::WRONG_LENGTH),
                 }
+            }
+            INS_GET_RESPONSE => {
+                no_parameters(command)?;
+                no_data(command)?;
+                Ok(Intent::GetResponse)
             }
             INS_GET_CHALLENGE => {
                 no_parameters(command)?;
@@ -348,6 +357,7 @@ fn check_class(command: &Command<'_>) -> Result<(), Sw> {
     let goes_with = match command.ins {
         INS_VERIFY
         | INS_GET_CHALLENGE
+        | INS_GET_RESPONSE
         | INS_INTERNAL_AUTHENTICATION
         | INS_EXTERNAL_AUTHENTICATION
         | files::INS_SELECT

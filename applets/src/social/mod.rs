@@ -7,6 +7,7 @@
 //! | 00    | B2  | READ RECORD              | `file.rs`    |
 //! | 00 04 | D6  | UPDATE BINARY            | `file.rs`    |
 //! | 00 04 | DC  | UPDATE RECORD            | `file.rs`    |
+//! | 00    | C0  | GET RESPONSE, of nothing | `mod.rs`     |
 //! | 00    | 84  | GET CHALLENGE            | `auth.rs`    |
 //! | 00    | 88  | INTERNAL AUTHENTICATION  | `auth.rs`    |
 //! | 00    | 82  | EXTERNAL AUTHENTICATION  | `auth.rs`    |
@@ -108,6 +109,7 @@ impl SocialSecurity {
         let area = self.files.area(ctx);
         self.check_not_blocked(ctx, &area, intent)?;
         match *intent {
+            Intent::GetResponse => Err(Sw::NO_DIAGNOSIS),
             Intent::GetChallenge { len } => self.get_challenge(ctx, len),
             Intent::InternalAuthenticate {
                 ref random,

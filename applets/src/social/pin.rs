@@ -80,8 +80,8 @@ impl SocialSecurity {
     /// PIN CHANGE/UNBLOCK, P2 00: gives all tries back.
     ///
     /// # Errors
-    /// '6A88' where no PIN was ever loaded, '6982' without the right of the PUK,
-    /// '6A88' where SSSE has no key for messages, '6984', '6988'.
+    /// '6A88' where no PIN was ever loaded, '6985' outside SSSE, '6982' without the right
+    /// of the PUK, '6A88' where SSSE has no key for messages, '6984', '6988'.
     ///
     /// Source: social security card specification, part 5, PIN CHANGE/UNBLOCK.
     pub(super) fn unblock_pin(&self, ctx: &mut Ctx<'_>, area: &Area, seal: &Seal<'_>) -> Outcome {

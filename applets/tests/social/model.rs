@@ -529,6 +529,7 @@ fn step(bench: &mut Bench, model: &mut Model, step: &Step) {
             let command = bench.sealed("84240000", &[], stk);
             let sw = bench.send_bytes(&command).1;
             let expected = match (model.has(Ssse, 0x06), right) {
+                _ if model.current() == Mf => Sw(0x6985),
                 (false, _) => Sw(0x6982),
                 (true, false) => Sw(0x6988),
                 (true, true) => Sw::OK,
@@ -542,7 +543,9 @@ fn step(bench: &mut Bench, model: &mut Model, step: &Step) {
         Step::Replace { pin } => {
             let command = bench.reset_pin(&bytes(PINS[pin]));
             let sw = bench.send_bytes(&command).1;
-            let expected = if model.has(Ssse, 0x06) {
+            let expected = if model.current() == Mf {
+                Sw(0x6985)
+            } else if model.has(Ssse, 0x06) {
                 Sw::OK
             } else {
                 Sw(0x6982)

@@ -75,7 +75,7 @@ pub enum SpecVersion {
 pub struct Pin {
     /// The initial PIN as digits; `None` where the card is issued without one.
     pub initial: Option<String>,
-    /// Wrong tries until it locks, 1 to 15.
+    /// Wrong tries until it locks, 1 to 15; 0 where no PIN is ever loaded.
     pub tries: u8,
     /// The least length that VERIFY takes, in bytes.
     pub len_min_bytes: u8,

@@ -242,9 +242,14 @@ impl<'n> Reading<'n, '_> {
                 "an initial PIN, or \"terminal\"",
             );
         }
+        let tries = number(node, "tries");
+        if let (Some(0), Some(initial)) = (tries, initial) {
+            let allowed = "none where tries is 0, or tries of 1 to 15";
+            self.add(initial, Kind::Conflict, initial.describe(), allowed);
+        }
         Some(Pin {
             initial: initial.and_then(Node::as_text).map(str::to_owned),
-            tries: number(node, "tries")?,
+            tries: tries?,
             len_min_bytes: len_min_bytes?,
             len_max_bytes: len_max_bytes?,
             first_change: first_change?,

@@ -146,8 +146,8 @@ static PIN: Shape = Shape::Object(&Object {
         ),
         must(
             "tries",
-            &Shape::Integer(1, 15),
-            "Wrong tries until it locks.",
+            &Shape::Integer(0, 15),
+            "Wrong tries until it locks; 0: no PIN is ever loaded.",
         ),
         must(
             "min_bytes",
