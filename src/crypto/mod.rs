@@ -14,6 +14,7 @@
 //! | `rsa`     | RSA without padding, by OpenSSL's big numbers                  |
 //! | `sha1`    | the hash SHA-1                                                 |
 //! | `sm3`     | the hash SM3                                                  |
+//! | `sm2`     | key pairs, signatures and encryption on the curve of SM2      |
 //! | `mac`     | CBC-MAC, retail MAC and CMAC, fed piece by piece              |
 //! | `derive`  | the key tree and session sums of the social security card     |
 //! | `pboc`    | the key tree and sums of a PBOC debit or credit application   |
@@ -30,6 +31,7 @@ pub mod pboc;
 mod random;
 mod rsa;
 mod sha1;
+pub mod sm2;
 mod sm3;
 mod sm4;
 
