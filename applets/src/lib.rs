@@ -1,13 +1,15 @@
 //! The catalogue: the applets that a card of ours is made with.
 //!
-//! | module     | load file   | what it is                                       |
-//! |------------|-------------|--------------------------------------------------|
-//! | [`isd`]    | A000000151  | issuer security domain                           |
-//! | [`social`] | F0"cardlab" | social security: SSSE with files, keys and PIN   |
+//! | module          | load file   | what it is                                     |
+//! |-----------------|-------------|------------------------------------------------|
+//! | [`isd`]         | A000000151  | issuer security domain                         |
+//! | [`social`]      | F0"cardlab" | social security: SSSE with files, keys and PIN |
+//! | [`certificate`] | F0"cardlab" | certificates: SM2 key pairs and their PINs     |
 //!
 //! An applet knows the door (`cardlab::applet`), the file system and the ground
 //! floor, never the operating system.
 
+pub mod certificate;
 pub mod isd;
 pub mod social;
 
@@ -16,5 +18,5 @@ use cardlab::applet::Rom;
 /// The ROM of our cards.
 pub static ROM: Rom = Rom {
     issuer_domain: isd::MODULE,
-    modules: &[social::MODULE],
+    modules: &[social::MODULE, certificate::MODULE],
 };

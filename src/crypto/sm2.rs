@@ -2,8 +2,8 @@
 //!
 //! What is signed is the digest *e* of a message, SM3 over [the digest of the signer's
 //! identity](PublicKey::identity_digest) and the message: who holds the private key
-//! needs neither. A cipher text is the point C1 without a leading '04', then C3 and C2, or C2 and C3 as in older devices
-//! ([`Order`]): 96 bytes more than the message.
+//! needs neither. A cipher text is the point C1 without a leading '04', then C3 and C2,
+//! or C2 and C3 as in older devices ([`Order`]): 96 bytes more than the message.
 //!
 //! Random bytes come from the caller, who must give fresh ones: below the link they
 //! are the card's own. A signature's nonce is made of them, of the private key and of

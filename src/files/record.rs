@@ -123,6 +123,18 @@ impl File {
         ctx.answer_from(self.object, AT_BODY + u32::from(offset), len);
     }
 
+    /// Fills `into` with the bytes from an offset on, for the applet's own use.
+    ///
+    /// # Errors
+    /// '6981', '6B00' where the offset is outside, '6700' where the end is.
+    pub fn read_binary(&self, ctx: &Ctx<'_>, offset: u16, into: &mut [u8]) -> Result<(), Sw> {
+        if into.len() > usize::from(self.bytes_from(offset)?) {
+            return Err(Sw::WRONG_LENGTH);
+        }
+        ctx.read(self.object, AT_BODY + u32::from(offset), into);
+        Ok(())
+    }
+
     /// Replaces bytes from an offset on.
     ///
     /// # Errors

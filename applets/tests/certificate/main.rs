@@ -1,0 +1,7 @@
+//! The certificate application, over the wire.
+
+mod allocation;
+mod command;
+mod power;
+mod support;
+mod truth;
