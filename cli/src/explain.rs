@@ -134,7 +134,7 @@ fn addressed(command: &Command<'_>) -> String {
 /// A DF name in hex, and as text where it is one in GB 18030.
 fn name_of(name: &[u8]) -> String {
     let hex = hex::encode_upper(name);
-    match cardlab_desk::encode::decode_an(name) {
+    match cardlab_desk::encode::decode_text(name) {
         Decoded::Text(text) => format!("{hex} \"{text}\""),
         _ => hex,
     }

@@ -64,9 +64,11 @@ impl Profile {
                 Ok(ExitCode::SUCCESS)
             }
             Profile::List => {
-                for name in profile::Profile::shipped() {
+                let shipped = profile::Profile::shipped();
+                let names = profile::Profile::names_pack();
+                for name in shipped.into_iter().chain(names) {
                     let profile = card::load(name)?;
-                    writeln!(out, "{name:14} {}  {}", profile.names.en, profile.names.zh)?;
+                    writeln!(out, "{name:15} {}  {}", profile.names.en, profile.names.zh)?;
                 }
                 Ok(ExitCode::SUCCESS)
             }

@@ -12,10 +12,8 @@ use cardlab_conformance::case::{Action, Step};
 use cardlab_conformance::generate;
 use cardlab_conformance::session::{Session, Trouble};
 use cardlab_conformance::subject::Subject;
-use cardlab_desk::encode;
-use cardlab_desk::profile::{
-    Algorithm, Directory, File, FirstChange, Format, Item, Kind, Profile, Rule,
-};
+use cardlab_desk::encode::{self, Decoded};
+use cardlab_desk::profile::{Algorithm, Directory, File, FirstChange, Item, Kind, Profile, Rule};
 use clap::Args;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -116,7 +114,10 @@ impl Show {
             file.update,
         ));
         match contents(subject, profile, directory, file) {
-            Ok(parts) => tree.extend(parts.iter().map(|part| self.part(file, part))),
+            Ok(parts) => {
+                tree.extend(parts.iter().map(|part| self.part(file, part)));
+                tree.extend(whole_name(directory, file, &parts));
+            }
             Err(refused) => {
                 tree.push(refused);
             }
@@ -237,15 +238,35 @@ fn in_words(item: &Item, value: &[u8]) -> String {
 }
 
 fn text_of(item: &Item, value: &[u8]) -> String {
-    let decoded = match item.format {
-        Format::An => encode::decode_an(value),
-        Format::Cn => encode::decode_cn(value),
-        Format::B | Format::BTlv => encode::decode_b(value),
-    };
-    match decoded.text() {
-        "" => "-".to_owned(),
-        text => text.to_owned(),
+    told(&item.decode(value))
+}
+
+/// A value, and what is wrong with it.
+fn told(decoded: &Decoded) -> String {
+    match (decoded.text(), decoded.fault()) {
+        ("", _) => "-".to_owned(),
+        (text, None) => text.to_owned(),
+        (text, Some(fault)) => format!("{text} ({fault} 编码有误)"),
     }
+}
+
+/// The holder's name out of the two items that it is written in, where it goes on in
+/// the second.
+fn whole_name(directory: &str, file: &File, parts: &[Vec<u8>]) -> Option<String> {
+    let value = |tag| {
+        let mut parts = parts.iter();
+        let found = parts.find(|part| part.first() == Some(&tag))?;
+        found.get(2..)
+    };
+    if directory != "SSSE" || file.fid != 0xEF06 {
+        return None;
+    }
+    let (name, continuation) = (value(0x09)?, value(0x4E)?);
+    let goes_on = encode::decode_text(continuation) != Decoded::Blank;
+    goes_on.then(|| {
+        let whole = encode::decode_name(name, continuation);
+        format!("姓名全文 whole name: {}", told(&whole))
+    })
 }
 
 /// The ways to make a rule true, one after the other.

@@ -4,6 +4,7 @@
 //! [`Case::to_canonical`] writes. `INTERPRETING.md` says what each key means.
 
 use crate::expect::{Expect, ObjectPath, ObjectValue};
+use cardlab::fen::Fen;
 use cardlab_desk::profile::{FirstChange, Profile};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -188,8 +189,9 @@ pub enum Action {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InitLoad {
-    /// How much, in fen.
-    pub fen: u32,
+    /// How much.
+    #[serde(with = "in_fen")]
+    pub fen: Fen,
     /// The key index, 1 where there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub index: Option<u8>,
@@ -211,14 +213,15 @@ pub struct Credit {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InitPurchase {
-    /// What the personal account pays, in fen.
-    pub account: u32,
-    /// What the holder pays, in fen.
-    #[serde(default)]
-    pub own: u32,
-    /// What the pooled fund pays, in fen.
-    #[serde(default)]
-    pub pooled: u32,
+    /// What the personal account pays.
+    #[serde(with = "in_fen")]
+    pub account: Fen,
+    /// What the holder pays.
+    #[serde(default, with = "in_fen")]
+    pub own: Fen,
+    /// What the pooled fund pays.
+    #[serde(default, with = "in_fen")]
+    pub pooled: Fen,
     /// The key index, 1 where there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub index: Option<u8>,
@@ -498,6 +501,20 @@ impl TryFrom<String> for Need {
 impl From<Need> for String {
     fn from(need: Need) -> String {
         need.text
+    }
+}
+
+/// Amounts in cases: whole fen, a bare number.
+mod in_fen {
+    use cardlab::fen::Fen;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(fen: &Fen, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_u32(fen.count())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Fen, D::Error> {
+        u32::deserialize(from).map(Fen::new)
     }
 }
 

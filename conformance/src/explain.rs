@@ -198,8 +198,8 @@ fn medical_words(action: &Action) -> (String, String) {
     };
     match action {
         Action::InitLoad(InitLoad { fen, index }) => (
-            format!("INITIALIZE FOR LOAD of {fen} fen, key {}", key(*index)),
-            format!("圈存初始化 {fen} 分，密钥索引 {}", key(*index)),
+            format!("INITIALIZE FOR LOAD of {fen:#}, key {}", key(*index)),
+            format!("账户划入初始化 {fen} 元，密钥索引 {}", key(*index)),
         ),
         Action::Credit(Credit { time, wrong }) => {
             let ((wrong_en, wrong_zh), (en, zh)) = (spoilt(*wrong), at(time));
@@ -215,12 +215,12 @@ fn medical_words(action: &Action) -> (String, String) {
             index,
         }) => (
             format!(
-                "INITIALIZE FOR PURCHASE of {account} fen from the account, {own} from the holder, \
-                 {pooled} from the fund, key {}",
+                "INITIALIZE FOR PURCHASE of {account:#} from the account, {own:#} from the holder, \
+                 {pooled:#} from the fund, key {}",
                 key(*index)
             ),
             format!(
-                "医疗消费初始化：账户 {account} 分，自付 {own} 分，统筹 {pooled} 分，密钥索引 {}",
+                "医疗消费初始化：账户 {account} 元，自付 {own} 元，统筹 {pooled} 元，密钥索引 {}",
                 key(*index)
             ),
         ),

@@ -572,7 +572,7 @@ impl<'s> Session<'s> {
     ) -> Result<(Vec<u8>, Sw), Trouble> {
         let load = Load {
             index: begin.index.unwrap_or(1),
-            amount: Fen::new(begin.fen),
+            amount: begin.fen,
             ..NO_LOAD
         };
         let data = load.initialize_data();
@@ -614,9 +614,9 @@ impl<'s> Session<'s> {
         let purchase = Purchase {
             index: begin.index.unwrap_or(1),
             amounts: Amounts {
-                account: Fen::new(begin.account),
-                own: Fen::new(begin.own),
-                pooled: Fen::new(begin.pooled),
+                account: begin.account,
+                own: begin.own,
+                pooled: begin.pooled,
             },
             ..NO_PURCHASE
         };

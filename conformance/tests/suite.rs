@@ -212,3 +212,19 @@ fn a_budget_withholds_what_does_worse_to_a_card() {
         assert!(!withheld || judged.trace.is_empty());
     }
 }
+
+#[test]
+fn the_names_of_the_pack_are_on_the_card_as_they_were_written() {
+    for id in Profile::names_pack() {
+        let profile = Profile::load(id).unwrap();
+        let ours = Ours::issued(&profile);
+        let cases = plan::for_profile(&profile).unwrap();
+        let wanted = ["{ssse,df??}-{record,text}/*".to_owned()];
+        let cases = plan::filter(cases, &wanted).unwrap();
+        assert!(cases.len() > 150, "{id}: {} cases", cases.len());
+        for case in cases {
+            let judged = runner::judge(&case, &ours, &profile, Safety::Irreversible);
+            assert_eq!(judged.verdict, Verdict::Pass, "{id}: {}", tale(&judged));
+        }
+    }
+}

@@ -9,6 +9,16 @@
 //! A code that is 'cn' by the specification may hold the digits A to E: the
 //! application identifier in the recognition code, the institution number.
 //!
+//! Writing is strict: what is written comes back as it was, or is refused at the
+//! character where it cannot be. Reading is lenient: any filling, a character cut in
+//! two, a code that is none; what can be read is read, and the first fault is told
+//! with its place.
+//!
+//! A name goes on in its continuation between two characters, never inside one: the
+//! specification gives the continuation as an item of its own, and terminals put the
+//! two together after each was read as text. A character that does not fit whole goes
+//! on to it, and filling takes its place.
+//!
 //! Source: 人社信息函〔2012〕37号, data formats, and annex C (cards of 1.0 used again:
 //! values filled right with 'E').
 
@@ -55,13 +65,51 @@ pub enum EncodeError {
     },
 }
 
-/// Encodes characters into `len` bytes of GB 18030.
+impl EncodeError {
+    /// The same, of a text that began with `head`, which stands elsewhere.
+    #[must_use]
+    pub fn after(self, head: &str) -> EncodeError {
+        let (chars, bytes) = (head.chars().count(), head.chars().map(width).sum::<usize>());
+        match self {
+            EncodeError::TooLong {
+                len,
+                most,
+                at,
+                character,
+                from,
+                to,
+            } => EncodeError::TooLong {
+                len: len + bytes,
+                most: most + bytes,
+                at: at + chars,
+                character,
+                from: from + bytes,
+                to: to + bytes,
+            },
+            EncodeError::Character { at, character } => EncodeError::Character {
+                at: at + chars,
+                character,
+            },
+            EncodeError::Length { .. } => self,
+        }
+    }
+}
+
+/// Encodes characters into `len` bytes of GB 18030, filled right with '00'.
 ///
 /// # Errors
-/// [`EncodeError::Character`] for a character that has no code, or NUL, which is
-/// the filling; [`EncodeError::TooLong`].
+/// [`EncodeError::Character`] for a character that has no code or would not come
+/// back as it is: a control character, a private code, U+FFFD, which stands for one
+/// that was lost before, a blank at the end, which is a filling;
+/// [`EncodeError::TooLong`].
 pub fn an(text: &str, len: usize) -> Result<Vec<u8>, EncodeError> {
     let mut bytes = gb18030(text)?;
+    if text.ends_with(' ') {
+        return Err(EncodeError::Character {
+            at: text.chars().count(),
+            character: ' ',
+        });
+    }
     if bytes.len() > len {
         return Err(too_long(text, bytes.len(), len));
     }
@@ -154,6 +202,45 @@ pub fn split(text: &str, len: usize) -> Result<(&str, &str), EncodeError> {
     Ok((text, ""))
 }
 
+/// Why bytes read from a card are no value of their format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum DecodeError {
+    /// A character that the end of its place cuts in two.
+    #[error("character {at}, from byte {from} on, is cut in two")]
+    Cut {
+        /// The character's place, from 1.
+        at: usize,
+        /// The first byte of it, from 1.
+        from: usize,
+    },
+    /// A byte that begins no character.
+    #[error("character {at}, byte {from}: '{byte:02X}' begins none")]
+    Code {
+        /// The character's place, from 1.
+        at: usize,
+        /// The byte's place, from 1.
+        from: usize,
+        /// That byte.
+        byte: u8,
+    },
+    /// A control character, or filling with more behind it.
+    #[error("character {at}, byte {from}: '{byte:02X}' is a control character")]
+    Control {
+        /// The character's place, from 1.
+        at: usize,
+        /// The byte's place, from 1.
+        from: usize,
+        /// That byte.
+        byte: u8,
+    },
+    /// The filling 'F' with digits behind it.
+    #[error("digit {at} is filling, and more follows")]
+    Digit {
+        /// The digit's place, from 1.
+        at: usize,
+    },
+}
+
 /// A value read from a card.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decoded {
@@ -164,8 +251,14 @@ pub enum Decoded {
     /// A value of a 1.0 card used again for an item of 2.0: filled right with 'E',
     /// it has the meaning that 2.0 gives its tag.
     Reused(String),
-    /// Bytes that are no value of the format, in hexadecimal.
-    Malformed(String),
+    /// Bytes that are no value of the format.
+    Malformed {
+        /// What can be read: characters, with U+FFFD in the place of each that cannot;
+        /// of digits all of them, 'F' too.
+        text: String,
+        /// The first thing that is wrong.
+        fault: DecodeError,
+    },
 }
 
 impl Decoded {
@@ -174,49 +267,148 @@ impl Decoded {
     pub fn text(&self) -> &str {
         match self {
             Decoded::Blank => "",
-            Decoded::Text(text) | Decoded::Reused(text) | Decoded::Malformed(text) => text,
+            Decoded::Text(text) | Decoded::Reused(text) | Decoded::Malformed { text, .. } => text,
+        }
+    }
+
+    /// What is wrong with it, if anything.
+    #[must_use]
+    pub const fn fault(&self) -> Option<DecodeError> {
+        match self {
+            Decoded::Malformed { fault, .. } => Some(*fault),
+            _ => None,
         }
     }
 }
 
 /// Decodes characters: filling of '00', 'FF' or blanks is left away.
 #[must_use]
-pub fn decode_an(bytes: &[u8]) -> Decoded {
-    let (value, reused) = without_reuse(bytes);
-    let end = value
-        .iter()
-        .rposition(|byte| !matches!(byte, 0x00 | 0x20 | 0xFF));
-    let value = match end {
-        Some(end) => value.get(..=end).unwrap_or_default(),
-        None if reused => &[],
-        None => return Decoded::Blank,
-    };
-    match GB18030.decode_without_bom_handling_and_without_replacement(value) {
-        Some(text) if !text.chars().any(char::is_control) => {
-            if reused {
-                Decoded::Reused(text.into_owned())
-            } else {
-                Decoded::Text(text.into_owned())
-            }
+pub fn decode_text(bytes: &[u8]) -> Decoded {
+    let value = without_filling(bytes);
+    if value.is_empty() {
+        return Decoded::Blank;
+    }
+    let (mut text, mut first, mut from, mut at) = (String::new(), None, 1, 1);
+    let mut rest = value;
+    while let Some(&byte) = rest.first() {
+        let code = code_of(rest);
+        let character = code.and_then(character);
+        let fault = match (code, character) {
+            (None, _) => Some(DecodeError::Cut { at, from }),
+            (_, None) => Some(DecodeError::Code { at, from, byte }),
+            (_, Some(c)) if c.is_control() => Some(DecodeError::Control { at, from, byte }),
+            _ => None,
+        };
+        text.push(match fault {
+            None => character.unwrap_or(char::REPLACEMENT_CHARACTER),
+            Some(_) => char::REPLACEMENT_CHARACTER,
+        });
+        first = first.or(fault);
+        let taken = match (code, character) {
+            (None, _) => rest.len(),
+            (Some(code), Some(_)) => code.len(),
+            (Some(_), None) => 1,
+        };
+        rest = rest.get(taken..).unwrap_or_default();
+        from += taken;
+        at += 1;
+    }
+    match first {
+        None => Decoded::Text(text),
+        Some(fault) => Decoded::Malformed { text, fault },
+    }
+}
+
+/// Decodes a name and its continuation, as they were read from their two places, to
+/// one name. A character that was cut in two between them is put together, and told.
+#[must_use]
+pub fn decode_name(name: &[u8], continuation: &[u8]) -> Decoded {
+    let (head, rest) = (decode_text(name), decode_text(continuation));
+    let whole = [name, without_filling(continuation)].concat();
+    match (head.fault(), decode_text(&whole), &rest) {
+        (_, _, Decoded::Blank) => return head,
+        // Its last byte is the last of its place: no filling stands between.
+        (Some(fault @ DecodeError::Cut { .. }), Decoded::Text(text), _) => {
+            return Decoded::Malformed { text, fault };
         }
-        _ => Decoded::Malformed(hexadecimal(bytes)),
+        _ => {}
+    }
+    let text = format!("{}{}", head.text(), rest.text());
+    let chars = head.text().chars().count();
+    match head
+        .fault()
+        .or(rest.fault().map(|f| f.after(chars, name.len())))
+    {
+        None => Decoded::Text(text),
+        Some(fault) => Decoded::Malformed { text, fault },
+    }
+}
+
+impl DecodeError {
+    /// The same, where so many characters and bytes stand before.
+    const fn after(self, chars: usize, bytes: usize) -> DecodeError {
+        match self {
+            DecodeError::Cut { at, from } => DecodeError::Cut {
+                at: at + chars,
+                from: from + bytes,
+            },
+            DecodeError::Code { at, from, byte } => DecodeError::Code {
+                at: at + chars,
+                from: from + bytes,
+                byte,
+            },
+            DecodeError::Control { at, from, byte } => DecodeError::Control {
+                at: at + chars,
+                from: from + bytes,
+                byte,
+            },
+            DecodeError::Digit { at } => DecodeError::Digit { at: at + 2 * bytes },
+        }
     }
 }
 
 /// Decodes packed BCD: filling of 'F' is left away.
 #[must_use]
+pub fn decode_digits(bytes: &[u8]) -> Decoded {
+    let all = hexadecimal(bytes);
+    let digits = all.trim_end_matches('F');
+    match digits.find('F') {
+        _ if digits.is_empty() => Decoded::Blank,
+        None => Decoded::Text(digits.to_owned()),
+        Some(index) => {
+            let fault = DecodeError::Digit { at: index + 1 };
+            Decoded::Malformed { text: all, fault }
+        }
+    }
+}
+
+/// Decodes characters of an item that 2.0 may have given a new meaning: filling of
+/// 'E' behind a code of letters and digits is told as such.
+///
+/// 'EE' may be the second byte of a character that fills its place to the end; a
+/// value with other characters is therefore never taken for one that was used again.
+#[must_use]
+pub fn decode_an(bytes: &[u8]) -> Decoded {
+    let end = bytes.iter().rposition(|byte| *byte != 0xEE);
+    match bytes.split_at_checked(end.map_or(0, |end| end + 1)) {
+        Some((value, [_, ..])) if value.is_ascii() => {
+            Decoded::Reused(decode_text(value).text().to_owned())
+        }
+        _ => decode_text(bytes),
+    }
+}
+
+/// Decodes packed BCD of such an item.
+///
+/// The digits of codes go up to E; only behind decimal digits is 'E' a filling.
+#[must_use]
 pub fn decode_cn(bytes: &[u8]) -> Decoded {
-    let (value, reused) = without_reuse(bytes);
-    let digits = hexadecimal(value);
-    let digits = digits.trim_end_matches('F');
-    if digits.is_empty() && !reused {
-        Decoded::Blank
-    } else if digits.contains('F') {
-        Decoded::Malformed(hexadecimal(bytes))
-    } else if reused {
-        Decoded::Reused(digits.to_owned())
+    let all = hexadecimal(bytes);
+    let value = all.trim_end_matches('E');
+    if value.len() < all.len() && value.bytes().all(|digit| digit.is_ascii_digit()) {
+        Decoded::Reused(value.to_owned())
     } else {
-        Decoded::Text(digits.to_owned())
+        decode_digits(bytes)
     }
 }
 
@@ -237,11 +429,35 @@ pub fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02X}")).collect()
 }
 
-/// Leaves the 'EE' away that a 1.0 card used again is filled with.
-fn without_reuse(bytes: &[u8]) -> (&[u8], bool) {
-    let end = bytes.iter().rposition(|byte| *byte != 0xEE);
-    let value = end.and_then(|end| bytes.get(..=end)).unwrap_or_default();
-    (value, value.len() < bytes.len())
+/// Leaves the filling of characters away.
+fn without_filling(bytes: &[u8]) -> &[u8] {
+    let mut bytes = bytes;
+    while let [value @ .., 0x00 | 0x20 | 0xFF] = bytes {
+        bytes = value;
+    }
+    bytes
+}
+
+/// The bytes of the first character; `None` where they end before it does.
+fn code_of(bytes: &[u8]) -> Option<&[u8]> {
+    let len = match bytes {
+        [0x81..=0xFE] => return None,
+        [0x81..=0xFE, 0x30..=0x39, ..] => 4,
+        [0x81..=0xFE, ..] => 2,
+        _ => 1,
+    };
+    bytes.get(..len)
+}
+
+fn character(code: &[u8]) -> Option<char> {
+    let text = GB18030.decode_without_bom_handling_and_without_replacement(code)?;
+    let mut characters = text.chars();
+    characters.next().filter(|_| characters.next().is_none())
+}
+
+/// Whether it is for private use: another machine shows another character for it.
+const fn is_private(character: char) -> bool {
+    matches!(character, '\u{E000}'..='\u{F8FF}' | '\u{F0000}'..)
 }
 
 fn gb18030(text: &str) -> Result<Vec<u8>, EncodeError> {
@@ -249,7 +465,8 @@ fn gb18030(text: &str) -> Result<Vec<u8>, EncodeError> {
     for (index, character) in text.chars().enumerate() {
         let mut buffer = [0; 4];
         let (code, _, unmapped) = GB18030.encode(character.encode_utf8(&mut buffer));
-        if unmapped || character == '\0' {
+        let lost = character.is_control() || character == char::REPLACEMENT_CHARACTER;
+        if unmapped || lost || is_private(character) {
             let at = index + 1;
             return Err(EncodeError::Character { at, character });
         }
@@ -285,7 +502,8 @@ fn too_long(text: &str, len: usize, most: usize) -> EncodeError {
 #[cfg(test)]
 mod tests {
     use super::{
-        Decoded, EncodeError, an, b, cn, decode_an, decode_b, decode_cn, hexadecimal, split,
+        DecodeError, Decoded, EncodeError, an, b, cn, decode_an, decode_b, decode_cn,
+        decode_digits, decode_name, decode_text, hexadecimal, is_private, split,
     };
     use proptest::prelude::{any, prop, proptest};
 
@@ -390,11 +608,133 @@ mod tests {
         }
     }
 
+    fn malformed(text: &str, fault: DecodeError) -> Decoded {
+        let text = text.to_owned();
+        Decoded::Malformed { text, fault }
+    }
+
     #[test]
-    fn half_a_character_reads_as_malformed() {
-        let cut = &"王𬭎".bytes_gb()[..5];
-        assert_eq!(decode_an(cut), Decoded::Malformed(hexadecimal(cut)));
-        assert!(matches!(decode_an(&[0xD6]), Decoded::Malformed(_)));
+    fn what_can_be_read_is_read_and_the_first_fault_is_told() {
+        let (cut, control) = (DecodeError::Cut { at: 2, from: 3 }, |from, byte| {
+            DecodeError::Control { at: 2, from, byte }
+        });
+        let name = "王𬭎".bytes_gb();
+        for len in 3..6 {
+            assert_eq!(decode_text(&name[..len]), malformed("王\u{FFFD}", cut));
+        }
+        assert_eq!(decode_text(&name), text("王𬭎"));
+        for (bytes, shown, fault) in [
+            (
+                &b"\xD6"[..],
+                "\u{FFFD}",
+                DecodeError::Cut { at: 1, from: 1 },
+            ),
+            (
+                b"\xFFab",
+                "\u{FFFD}ab",
+                DecodeError::Code {
+                    at: 1,
+                    from: 1,
+                    byte: 0xFF,
+                },
+            ),
+            (
+                b"\xD6\xDC\x81\x20b",
+                "周\u{FFFD} b",
+                DecodeError::Code {
+                    at: 2,
+                    from: 3,
+                    byte: 0x81,
+                },
+            ),
+            (b"a\0b", "a\u{FFFD}b", control(2, 0x00)),
+            (b"\xD6\xDC\x07\0", "周\u{FFFD}", control(3, 0x07)),
+        ] {
+            assert_eq!(decode_text(bytes), malformed(shown, fault), "{bytes:X?}");
+        }
+    }
+
+    #[test]
+    fn a_name_and_its_continuation_read_as_one_name() {
+        let part = |text: &str, len| an(text, len).unwrap();
+        for name in ["李", "阿卜杜热合曼·阿卜杜克热木·托合提", &"𬭎".repeat(12)]
+        {
+            let (head, rest) = split(name, 30).unwrap();
+            let read = decode_name(&part(head, 30), &part(rest, 20));
+            assert_eq!(read, text(name));
+        }
+        for filling in [0x00, 0x20, 0xFF] {
+            let (mut head, mut rest) = ("阿卜杜".bytes_gb(), "𬭎".bytes_gb());
+            head.resize(30, filling);
+            rest.resize(20, filling);
+            assert_eq!(decode_name(&head, &rest), text("阿卜杜𬭎"));
+            assert_eq!(decode_name(&[filling; 30], &[filling; 20]), Decoded::Blank);
+        }
+    }
+
+    #[test]
+    fn a_name_that_was_cut_between_its_two_places_is_put_together_and_told() {
+        for (name, at, from) in [
+            (format!("a{}", "周".repeat(16)), 16, 30),
+            (format!("{}𬭎李", "周".repeat(14)), 15, 29),
+            (format!("a{}𬭎李", "周".repeat(13)), 15, 28),
+        ] {
+            let mut bytes = name.bytes_gb();
+            bytes.resize(50, 0x00);
+            let read = decode_name(&bytes[..30], &bytes[30..]);
+            assert_eq!(read, malformed(&name, DecodeError::Cut { at, from }));
+        }
+        // Half a character and nothing that goes on with it.
+        let half = [&"周".repeat(14).bytes_gb()[..], &[0x82, 0x32]].concat();
+        let fault = DecodeError::Cut { at: 15, from: 29 };
+        let shown = format!("{}\u{FFFD}", "周".repeat(14));
+        assert_eq!(decode_name(&half, &[0; 20]), malformed(&shown, fault));
+        let read = decode_name(&half, &an("李", 20).unwrap());
+        assert_eq!(read, malformed(&(shown + "李"), fault));
+        // A fault of the continuation is counted from the beginning of the name.
+        let fault = DecodeError::Cut { at: 4, from: 33 };
+        let read = decode_name(&an("李示", 30).unwrap(), &[0xD6, 0xDC, 0xD6]);
+        assert_eq!(read, malformed("李示周\u{FFFD}", fault));
+    }
+
+    #[test]
+    fn the_place_of_a_fault_counts_what_stands_before() {
+        let refused = an(&format!("{}诸", "周".repeat(10)), 20).unwrap_err();
+        let EncodeError::TooLong {
+            len,
+            most,
+            at,
+            from,
+            to,
+            ..
+        } = refused.after("a𬭎")
+        else {
+            panic!("too long");
+        };
+        assert_eq!((len, most, at, from, to), (27, 25, 13, 26, 27));
+    }
+
+    #[test]
+    fn what_would_not_come_back_is_refused_at_its_place() {
+        for (name, at, character) in [
+            ("李\u{FFFD}", 2, '\u{FFFD}'),
+            ("李示 ", 3, ' '),
+            ("李\n示", 2, '\n'),
+            ("\u{7F}", 1, '\u{7F}'),
+            ("李\u{85}", 2, '\u{85}'),
+        ] {
+            let refused = EncodeError::Character { at, character };
+            assert_eq!(an(name, 30), Err(refused), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_character_by_a_private_code_is_refused() {
+        // 䶮 as machines had it before it had a code of its own.
+        for character in ['\u{E863}', '\u{F8FF}', '\u{F0000}', '\u{10FFFD}'] {
+            let refused = EncodeError::Character { at: 2, character };
+            assert_eq!(an(&format!("王{character}"), 30), Err(refused));
+        }
     }
 
     #[test]
@@ -431,8 +771,27 @@ mod tests {
             decode_cn(&[0x41, 0x16, 0x02, 0xEE]),
             Decoded::Reused("411602".to_owned())
         );
+        assert_eq!(
+            decode_cn(&[0x7E, 0xEE]),
+            Decoded::Reused("7".to_owned()),
+            "an odd count of digits"
+        );
         assert_eq!(decode_cn(&[0x41, 0x16, 0x02, 0xFF]), text("411602"));
         assert_eq!(decode_an(&[0xEE; 3]), Decoded::Reused(String::new()));
+    }
+
+    #[test]
+    fn a_character_or_a_code_that_ends_in_ee_is_not_taken_for_filling() {
+        let name = "诸".repeat(15);
+        assert_eq!(decode_an(&an(&name, 30).unwrap()), text(&name));
+        let code = [0x41, 0x16, 0x00, 0xD1, 0x56, 0x00, 0x00, 0x05, 0x00, 0xEE];
+        assert_eq!(decode_cn(&code), text("411600D15600000500EE"));
+        // Where 2.0 gave no new meaning, 'E' is a digit.
+        assert_eq!(decode_digits(&[0x12, 0xEE]), text("12EE"));
+        assert_eq!(
+            decode_digits(&[0x1F, 0x2F]),
+            malformed("1F2F", DecodeError::Digit { at: 2 })
+        );
     }
 
     #[test]
@@ -453,20 +812,14 @@ mod tests {
             let mut buffer = [0; 4];
             let encoded = an(character.encode_utf8(&mut buffer), 4);
             match encoded {
-                Ok(bytes) if character.is_control() || character == ' ' => {
-                    assert!(decode_an(&bytes) != text(&character.to_string()));
-                }
-                // Some private codes were given to characters that came later.
-                Ok(_) if ('\u{E000}'..='\u{F8FF}').contains(&character) => {}
                 Ok(bytes) => {
-                    assert_eq!(
-                        decode_an(&bytes),
-                        text(&character.to_string()),
-                        "{character:?}"
-                    );
+                    let back = text(&character.to_string());
+                    assert_eq!(decode_an(&bytes), back, "{character:?}");
                 }
                 Err(_) => assert!(
-                    character == '\0' || character == '\u{E5E5}',
+                    character.is_control()
+                        || is_private(character)
+                        || " \u{FFFD}".contains(character),
                     "{character:?}"
                 ),
             }
@@ -476,8 +829,38 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_decode_without_harm(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
-            for decoded in [decode_an(&bytes), decode_cn(&bytes), decode_b(&bytes)] {
+            let (head, rest) = bytes.split_at(bytes.len() / 2);
+            for decoded in [
+                decode_an(&bytes),
+                decode_cn(&bytes),
+                decode_b(&bytes),
+                decode_name(head, rest),
+            ] {
                 assert!(decoded.text().len() <= 4 * bytes.len());
+            }
+        }
+
+        #[test]
+        fn a_text_cut_anywhere_is_whole_or_cut_at_the_last_character(
+            name in "[a-z周诸䶮㼆𬭎·•]{1,20}",
+            len in 1usize..50,
+        ) {
+            let bytes = name.bytes_gb();
+            let len = len.min(bytes.len());
+            let read = decode_text(&bytes[..len]);
+            let (head, _) = split(&name, len).unwrap();
+            let shown = read.text().trim_end_matches('\u{FFFD}');
+            assert_eq!(shown, head);
+            let whole = head.bytes_gb().len();
+            let cut = DecodeError::Cut { at: head.chars().count() + 1, from: whole + 1 };
+            assert_eq!(read.fault(), (whole < len).then_some(cut));
+        }
+
+        #[test]
+        fn a_text_that_is_written_comes_back(name in "[ -~周诸䶮㼆𬭎·•]{0,20}", len in 1usize..60) {
+            if let Ok(bytes) = an(&name, len) {
+                let back = if name.is_empty() { Decoded::Blank } else { text(&name) };
+                assert_eq!(decode_text(&bytes), back);
             }
         }
 

@@ -1,6 +1,6 @@
 //! Profiles: the shipped ones are clean, a spoiled one tells all its faults.
 
-use cardlab_desk::encode::Decoded;
+use cardlab_desk::encode::{self, Decoded};
 use cardlab_desk::profile::{
     Algorithm, FirstChange, Item, Kind, ProblemKind, Profile, Report, SpecVersion,
 };
@@ -189,6 +189,158 @@ fn a_long_name_goes_on_in_the_continuation() {
     assert_eq!((name.bytes.len(), rest.bytes.len()), (30, 20));
 }
 
+/// The holder's name as the card has it: the bytes of its item and of the continuation.
+fn holder(profile: &Profile) -> (&[u8], &[u8]) {
+    let bytes = |tag| &*item(profile, "SSSE", 0xEF06, tag).bytes;
+    (bytes(0x09), bytes(0x4E))
+}
+
+#[test]
+fn every_name_of_the_pack_reads_as_it_was_written() {
+    for (id, name) in [
+        (
+            "names-exact",
+            "阿卜杜热合曼·阿卜杜克热木·托合提·买买提·示范甲",
+        ),
+        ("names-one-more", "M王示范王示范王示范王示范王示范"),
+        ("names-four-byte", &"𬭎".repeat(12)),
+        ("names-mixed", "A王示范王示范王示范王示范王𬭎李b"),
+        ("names-dots", "买买提•吐尔逊•阿卜杜热合曼"),
+        ("names-rare", "王䶮㼆𬭎"),
+        ("names-blanks", "阿卜杜热合曼·阿卜杜克热木·托合提"),
+        ("names-ff", "阿卜杜热合曼·阿卜杜克热木·托合提"),
+    ] {
+        let profile = load(id);
+        assert_eq!(profile.id, id);
+        let (head, rest) = holder(&profile);
+        let read = encode::decode_name(head, rest);
+        assert_eq!(read, Decoded::Text(name.to_owned()), "{id}");
+    }
+    let old = load("names-1.0");
+    let name = item(&old, "SSSE", 0xEF06, 0x09);
+    assert_eq!(
+        name.bytes,
+        encode::an(name.text.as_ref().unwrap(), 30).unwrap()
+    );
+    assert_ne!(name.bytes.last(), Some(&0x00), "it takes all 30 bytes");
+    assert_eq!(Profile::names_pack().len(), 9);
+}
+
+#[test]
+fn a_character_that_does_not_fit_goes_on_whole_and_leaves_filling() {
+    for (id, filled, filling) in [
+        ("names-exact", 0, 0x00),
+        ("names-one-more", 1, 0x00),
+        ("names-four-byte", 2, 0x00),
+        ("names-mixed", 3, 0x00),
+    ] {
+        let profile = load(id);
+        let (head, _) = holder(&profile);
+        let empty = head.iter().rev().take_while(|byte| **byte == filling);
+        assert_eq!(empty.count(), filled, "{id}");
+    }
+    for (id, filling) in [("names-blanks", 0x20), ("names-ff", 0xFF)] {
+        let profile = load(id);
+        assert_eq!(holder(&profile).1.last(), Some(&filling));
+        let contact = item(&profile, "DF01", 0xEF06, 0x2C);
+        assert_eq!(contact.bytes[6..], [filling; 44]);
+        // What the pack does not speak of is filled as ever.
+        assert_eq!(item(&profile, "DF01", 0xEF15, 0x40).bytes.last(), Some(&0));
+    }
+}
+
+#[test]
+fn a_name_or_an_address_of_one_byte_too_many_is_refused_with_the_place() {
+    let (n25, a40) = ("周".repeat(25), "路".repeat(40));
+    for (address, text, says) in [
+        (
+            "SSSEEF06|09",
+            format!("{n25}a"),
+            "51 bytes where 50 have room: character 26, 'a', takes bytes 51 to 51",
+        ),
+        (
+            "SSSEEF06|09",
+            format!("a{n25}"),
+            // The sixteenth does not fit whole, so one byte of the name is lost.
+            "51 bytes where 49 have room: character 26, '周', takes bytes 50 to 51",
+        ),
+        (
+            "SSSEEF06|09",
+            "𬭎".repeat(13),
+            "52 bytes where 48 have room: character 13, '𬭎', takes bytes 49 to 52",
+        ),
+        (
+            "SSSEEF06|09",
+            "周\u{FFFD}".to_owned(),
+            "character 2, '\u{fffd}', which is none",
+        ),
+        (
+            "DF01EF05|21",
+            format!("{a40}1"),
+            "81 bytes where 80 have room: character 41, '1', takes bytes 81 to 81",
+        ),
+        (
+            "DF01EF05|21",
+            format!("1{a40}"),
+            "81 bytes where 80 have room: character 41, '路', takes bytes 80 to 81",
+        ),
+        (
+            "DF01EF06|23",
+            format!("{}𬭎", "路".repeat(39)),
+            "82 bytes where 80 have room: character 40, '𬭎', takes bytes 79 to 82",
+        ),
+        (
+            "DF01EF06|2C",
+            "王\u{E863}".to_owned(),
+            "character 2, '\\u{e863}', which is none",
+        ),
+        ("DF01EF09|2E", "厂 ".to_owned(), "character 2, ' ', which"),
+    ] {
+        let report = refused(&over(&format!("\"data\": {{ \"{address}\": \"{text}\" }}")));
+        let [problem] = report.problems() else {
+            panic!("one problem: {report}");
+        };
+        assert!(
+            problem.path.ends_with(&format!("[\"{address}\"]")),
+            "{}",
+            problem.path
+        );
+        assert!(problem.found.contains(says), "{}", problem.found);
+    }
+}
+
+#[test]
+fn a_name_with_a_continuation_of_its_own_must_fit_its_item() {
+    let data = |name: &str| {
+        let rest = "\"SSSEEF06|4E\": \"托合提\"";
+        over(&format!(
+            "\"data\": {{ \"SSSEEF06|09\": \"{name}\", {rest} }}"
+        ))
+    };
+    let report = refused(&data(&format!("a{}", "周".repeat(15))));
+    let found = &report.problems()[0].found;
+    let says = "31 bytes where 30 have room: character 16, '周', takes bytes 30 to 31";
+    assert!(found.contains(says), "{found}");
+    let profile = Profile::parse("own.json", &data("阿卜杜")).unwrap();
+    let (head, rest) = holder(&profile);
+    let whole = Decoded::Text("阿卜杜托合提".to_owned());
+    assert_eq!(encode::decode_name(head, rest), whole);
+}
+
+#[test]
+fn only_characters_can_be_filled_otherwise() {
+    for (tag, fill, kind) in [
+        ("0B", "20", ProblemKind::Conflict),
+        ("09", "30", ProblemKind::Form),
+    ] {
+        let items = format!("[{{ \"tag\": \"{tag}\", \"fill\": \"{fill}\" }}]");
+        let file = format!("{{ \"fid\": \"EF06\", \"items\": {items} }}");
+        let members = format!("\"directories\": [{{ \"fid\": \"DDF1\", \"files\": [{file}] }}]");
+        let report = refused(&over(&members));
+        assert_eq!(report.problems()[0].kind, kind, "{report}");
+    }
+}
+
 #[test]
 fn a_card_is_issued_with_every_value_of_its_profile() {
     let profile = load("henan-3.0");
@@ -308,9 +460,9 @@ fn all_faults_come_at_once_each_with_path_and_line() {
 #[test]
 fn a_value_that_is_too_long_says_which_character_is_cut() {
     for (name, at, from, to) in [
-        // 20 characters of two bytes fill the 50 bytes of both items after the split.
-        ("周".repeat(26), 11, 21, 22),
-        (format!("{}𬭎", "周".repeat(24)), 10, 19, 22),
+        // 25 characters of two bytes fill the 50 bytes of both items.
+        ("周".repeat(26), 26, 51, 52),
+        (format!("{}𬭎", "周".repeat(24)), 25, 49, 52),
     ] {
         let report = refused(&over(&format!(
             "\"data\": {{ \"SSSEEF06|09\": \"{name}\" }}"

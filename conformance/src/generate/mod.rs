@@ -7,6 +7,7 @@
 //! | `key-ver1` …    | KEY_VER1 to KEY_VER3     | each key by each version                |
 //! | `pin-counter`, `key-counter` | -           | to the lock and back, and torn          |
 //! | `fci`           | -                        | each directory's FCI                    |
+//! | `ssse-text` …   | SSSE_RECORD, DF0x_RECORD | hard names in each place for characters |
 //!
 //! The items are mapped by their published names; the clauses' text is not public.
 
@@ -15,6 +16,7 @@ mod fci;
 mod keys;
 mod record;
 mod safety;
+mod text;
 
 pub use record::opening;
 
@@ -38,6 +40,7 @@ pub fn cases(profile: &Profile) -> Vec<Case> {
         for file in &directory.files {
             cases.extend(record::cases(directory, file));
             cases.extend(safety::cases(profile, directory, file));
+            cases.extend(text::cases(directory, file));
         }
     }
     for case in &mut cases {

@@ -10,28 +10,33 @@ use super::report::{Kind, Problems, Report, Source};
 use super::{Profile, read, shape};
 use std::path::Path;
 
+/// A profile that comes with the program, by its file.
+macro_rules! shipped {
+    ($file:literal) => {
+        include_str!(concat!("../../../conformance/profiles/", $file, ".json"))
+    };
+}
+
 /// The profiles that come with the program.
 const SHIPPED: [(&str, &str); 5] = [
-    (
-        "national-1.0",
-        include_str!("../../../conformance/profiles/national-1.0.json"),
-    ),
-    (
-        "national-2.0",
-        include_str!("../../../conformance/profiles/national-2.0.json"),
-    ),
-    (
-        "national-3.0",
-        include_str!("../../../conformance/profiles/national-3.0.json"),
-    ),
-    (
-        "henan-2.0",
-        include_str!("../../../conformance/profiles/henan-2.0.json"),
-    ),
-    (
-        "henan-3.0",
-        include_str!("../../../conformance/profiles/henan-3.0.json"),
-    ),
+    ("national-1.0", shipped!("national-1.0")),
+    ("national-2.0", shipped!("national-2.0")),
+    ("national-3.0", shipped!("national-3.0")),
+    ("henan-2.0", shipped!("henan-2.0")),
+    ("henan-3.0", shipped!("henan-3.0")),
+];
+
+/// Those over them whose names and addresses are hard to write and to read.
+const NAMES: [(&str, &str); 9] = [
+    ("names-exact", shipped!("names/names-exact")),
+    ("names-one-more", shipped!("names/names-one-more")),
+    ("names-four-byte", shipped!("names/names-four-byte")),
+    ("names-mixed", shipped!("names/names-mixed")),
+    ("names-dots", shipped!("names/names-dots")),
+    ("names-rare", shipped!("names/names-rare")),
+    ("names-1.0", shipped!("names/names-1.0")),
+    ("names-blanks", shipped!("names/names-blanks")),
+    ("names-ff", shipped!("names/names-ff")),
 ];
 
 /// How many profiles may stand on each other.
@@ -45,6 +50,13 @@ impl Profile {
     #[must_use]
     pub fn shipped() -> [&'static str; SHIPPED.len()] {
         SHIPPED.map(|(name, _)| name)
+    }
+
+    /// The names of the profiles that put names and addresses to the test: of exact
+    /// length, of four-byte characters, filled otherwise.
+    #[must_use]
+    pub fn names_pack() -> [&'static str; NAMES.len()] {
+        NAMES.map(|(name, _)| name)
     }
 
     /// A shipped profile by its name, or any by the path of its file.
@@ -78,9 +90,8 @@ impl Profile {
 }
 
 fn shipped(name: &str) -> Option<&'static str> {
-    SHIPPED
-        .iter()
-        .find_map(|(shipped, text)| (*shipped == name).then_some(*text))
+    let mut known = SHIPPED.iter().chain(&NAMES);
+    known.find_map(|(shipped, text)| (*shipped == name).then_some(*text))
 }
 
 fn fetch(path: &Path) -> Result<String, String> {
@@ -151,8 +162,9 @@ impl Loading {
                     self.push(name, "");
                 }
                 let shipped = Profile::shipped().join(", ");
+                let names = Profile::names_pack().join(", ");
                 let found = format!("{name:?}: {error}");
-                let allowed = format!("{shipped}, or the path of a profile in UTF-8");
+                let allowed = format!("{shipped}, {names}, or the path of a profile in UTF-8");
                 self.problems.add(&place, Kind::Unreadable, found, allowed);
                 return None;
             }

@@ -373,9 +373,23 @@ impl Item {
     /// taken off; of a b-tlv value decode the items in it.
     #[must_use]
     pub fn decode(&self, bytes: &[u8]) -> Decoded {
-        match self.format {
-            Format::An => encode::decode_an(bytes),
-            Format::Cn => encode::decode_cn(bytes),
+        self.format.decode(self.tag, bytes)
+    }
+}
+
+impl Format {
+    /// What the value of an item with this tag means.
+    ///
+    /// The items of SSSE mean the same in all versions: there, and in fields without
+    /// a tag, 'E' is no filling.
+    #[must_use]
+    pub fn decode(self, tag: Option<u8>, bytes: &[u8]) -> Decoded {
+        let may_be_reused = !matches!(tag, None | Some(0x01..=0x0D | 0x4E));
+        match self {
+            Format::An if may_be_reused => encode::decode_an(bytes),
+            Format::An => encode::decode_text(bytes),
+            Format::Cn if may_be_reused => encode::decode_cn(bytes),
+            Format::Cn => encode::decode_digits(bytes),
             Format::B | Format::BTlv => encode::decode_b(bytes),
         }
     }

@@ -751,9 +751,7 @@ impl<'n> Reading<'n, '_> {
             }
             let mut bytes = Vec::new();
             for (field, value) in file.fields.iter().zip(values) {
-                let encoded = value
-                    .as_text()
-                    .map(|text| encoded(field.format, text, usize::from(field.len)));
+                let encoded = value.as_text().map(|text| filled(field, text));
                 match encoded {
                     Some(Ok(value)) => bytes.extend(value),
                     Some(Err(error)) => self.unencodable(value, field, &error),
@@ -776,7 +774,8 @@ impl<'n> Reading<'n, '_> {
             return;
         };
         let mut tags = HashSet::new();
-        let mut continuation: Option<(&'n Node, String)> = None;
+        // The name, what of it stands in its own item, and what goes on.
+        let mut continuation: Option<(&'n Node, &'n str, &'n str)> = None;
         for item in items.elements() {
             if let Some(tag) = byte(item, "tag")
                 && !tags.insert(tag)
@@ -798,9 +797,9 @@ impl<'n> Reading<'n, '_> {
                     continuation = self.name(item, home, &mut read);
                 } else if read.tag == Some(0x4E)
                     && read.text.is_none()
-                    && let Some((value, rest)) = continuation.take()
+                    && let Some((value, head, rest)) = continuation.take()
                 {
-                    self.value(value, home, &mut read, &rest);
+                    self.value(value, home, &mut read, head, rest);
                 }
                 let Ok(number) = u8::try_from(file.records.len() + 1) else {
                     self.add(items, Kind::Length, "more than 255 records", "at most 254");
@@ -814,8 +813,8 @@ impl<'n> Reading<'n, '_> {
             }
         }
         self.agree(home, file);
-        if let Some((value, _)) = continuation {
-            // No continuation in this layout: the whole name must fit.
+        if let Some((value, ..)) = continuation {
+            // No continuation in this layout, or one of its own: the whole name must fit.
             let mut records = file.records.iter();
             if let Some(name) = records.find(|record| is_name(home, record.item.tag)) {
                 let text = value.as_text().unwrap_or_default();
@@ -833,14 +832,14 @@ impl<'n> Reading<'n, '_> {
         node: &'n Node,
         home: Home<'_>,
         item: &mut Item,
-    ) -> Option<(&'n Node, String)> {
+    ) -> Option<(&'n Node, &'n str, &'n str)> {
         let value = self
             .datum(&format!("{}|09", home.address()))
             .or(node.get("value"))?;
         match encode::split(value.as_text()?, usize::from(item.len)) {
             Ok((head, rest)) => {
-                self.value(value, home, item, head);
-                (!rest.is_empty()).then(|| (value, rest.to_owned()))
+                self.value(value, home, item, "", head);
+                (!rest.is_empty()).then_some((value, head, rest))
             }
             Err(error) => {
                 self.unencodable(value, item, &error);
@@ -1060,6 +1059,10 @@ impl<'n> Reading<'n, '_> {
             return None;
         }
         item.bytes = encoded(format, "", usize::from(item.len)).unwrap_or_default();
+        match (node.get("fill"), format) {
+            (Some(_), Format::An) => item.bytes.fill(byte(node, "fill").unwrap_or_default()),
+            _ => self.forbid(node, &["fill"], "item that is not an in a"),
+        }
         let value = self.datum(address).or(node.get("value"));
         if home.label == "SSSE" && home.fid == 0xEF05 && tag == Some(0x01) {
             self.recognition_code(value, &mut item);
@@ -1067,7 +1070,7 @@ impl<'n> Reading<'n, '_> {
             && !is_name(home, tag)
         {
             match value.as_text() {
-                Some(text) => self.value(value, home, &mut item, text),
+                Some(text) => self.value(value, home, &mut item, "", text),
                 None => self.add(value, Kind::Form, value.describe(), "a text"),
             }
         }
@@ -1082,7 +1085,7 @@ impl<'n> Reading<'n, '_> {
         depth: usize,
         item: &mut Item,
     ) -> Option<()> {
-        self.forbid(node, &["length", "value"], "b-tlv item of a");
+        self.forbid(node, &["length", "value", "fill"], "b-tlv item of a");
         if let Some(value) = self.datum(address) {
             let allowed = format!("values of the items in it, {address}|…");
             self.add(value, Kind::Reference, value.describe(), allowed);
@@ -1122,8 +1125,10 @@ impl<'n> Reading<'n, '_> {
         Some(())
     }
 
-    fn value(&mut self, node: &Node, home: Home<'_>, item: &mut Item, text: &str) {
-        match encoded(item.format, text, usize::from(item.len)) {
+    /// Writes a text into an item that is blank so far; `head` is what of the same text
+    /// stands in another item before it.
+    fn value(&mut self, node: &Node, home: Home<'_>, item: &mut Item, head: &str, text: &str) {
+        match filled(item, text) {
             Ok(bytes) => {
                 if home.label == "SSSE" {
                     self.number(node, home.fid, item.tag, text);
@@ -1131,7 +1136,7 @@ impl<'n> Reading<'n, '_> {
                 item.bytes = bytes;
                 item.text = (!text.is_empty()).then(|| text.to_owned());
             }
-            Err(error) => self.unencodable(node, item, &error),
+            Err(error) => self.unencodable(node, item, &error.after(head)),
         }
     }
 
@@ -1295,6 +1300,19 @@ fn encoded(format: Format, text: &str, len: usize) -> Result<Vec<u8>, EncodeErro
         Format::B | Format::BTlv if text.is_empty() => Ok(vec![0x00; len]),
         Format::B | Format::BTlv => encode::b(text, len),
     }
+}
+
+/// A text in the place of an item that is blank so far, with that item's filling.
+fn filled(item: &Item, text: &str) -> Result<Vec<u8>, EncodeError> {
+    let mut bytes = encoded(item.format, text, usize::from(item.len))?;
+    if let (Format::An, Some(filling)) = (item.format, item.bytes.last()) {
+        let end = bytes.iter().rposition(|byte| *byte != 0x00);
+        bytes
+            .iter_mut()
+            .skip(end.map_or(0, |end| end + 1))
+            .for_each(|byte| *byte = *filling);
+    }
+    Ok(bytes)
 }
 
 /// The 13 historical bytes of an ATR, or what it should be.

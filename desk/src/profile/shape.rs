@@ -372,6 +372,12 @@ static ITEM: Shape = Shape::Object(&Object {
         ),
         may("items", &ITEMS, "The items of a b-tlv value."),
         may(
+            "fill",
+            &Shape::Choice(&["00", "20", "FF"]),
+            "What an an value is filled with: 00, as the specification has it, when left out; \
+             blanks and FF are met on cards.",
+        ),
+        may(
             "value",
             &NOTE,
             "What every card of the profile is issued with.",
