@@ -7,6 +7,7 @@
 //! | `0110 ** 9000`   | these bytes, any bytes, the status word                   |
 //! | `**9000`         | any data                                                  |
 //! | `{8}9000`        | any 8 bytes                                               |
+//! | `{raw}9000`      | the value of this name, put in before it is matched       |
 //! | `9000 \| 6A86`    | either                                                    |
 //!
 //! White space does not count; the last four digits are the status word.
@@ -42,7 +43,10 @@ pub struct ObjectValue {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ExpectError {
     /// A character that no pattern has.
-    #[error("'{0}' has no place in an expectation: hex digits, '?', '**', '{{n}}' and '|' do")]
+    #[error(
+        "'{0}' has no place in an expectation: hex digits, '?', '**', '{{n}}', '{{name}}' \
+         and '|' do"
+    )]
     Character(char),
     /// A pattern without four digits at its end.
     #[error("{0:?} does not end in a status word of four digits or '?'")]
@@ -69,6 +73,8 @@ enum Part {
     Byte(Nibble, Nibble),
     Any(usize),
     Rest,
+    /// A value that is not put in yet; nothing is it.
+    Value,
 }
 
 impl Expect {
@@ -77,14 +83,32 @@ impl Expect {
     /// # Errors
     /// [`ExpectError`] for the first alternative that is none.
     pub fn parse(text: &str) -> Result<Expect, ExpectError> {
+        let mut in_braces = false;
+        let stands_between = |c| {
+            in_braces = c == '{' || in_braces && c != '}';
+            c == '|' && !in_braces
+        };
         let alternatives = text
-            .split('|')
+            .split(stands_between)
             .map(Pattern::parse)
             .collect::<Result<_, _>>()?;
         Ok(Expect {
             text: text.to_owned(),
             alternatives,
         })
+    }
+
+    /// Whether values are to be put in before it can match.
+    #[must_use]
+    pub fn has_values(&self) -> bool {
+        let mut parts = self.alternatives.iter().flat_map(|pattern| &pattern.data);
+        parts.any(|part| *part == Part::Value)
+    }
+
+    /// As it was written.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
     }
 
     /// The status words that it names in full, in their order.
@@ -143,6 +167,9 @@ impl ObjectValue {
             "-" => None,
             data => Some(parts(data, text)?),
         };
+        if parts.iter().flatten().any(|part| *part == Part::Value) {
+            return Err(ExpectError::Character('{'));
+        }
         Ok(ObjectValue {
             text: text.to_owned(),
             parts,
@@ -201,8 +228,11 @@ fn parts(mut data: &str, text: &str) -> Result<Vec<Part>, ExpectError> {
         } else if let Some((count, rest)) =
             data.strip_prefix('{').and_then(|rest| rest.split_once('}'))
         {
-            let count = count.parse().map_err(|_| ExpectError::Character('{'))?;
-            parts.push(Part::Any(count));
+            parts.push(match count.parse() {
+                Ok(count) => Part::Any(count),
+                Err(_) if is_name(count) => Part::Value,
+                Err(_) => return Err(ExpectError::Character('{')),
+            });
             data = rest;
         } else {
             let high = nibble_of(first)?;
@@ -215,6 +245,15 @@ fn parts(mut data: &str, text: &str) -> Result<Vec<Part>, ExpectError> {
         }
     }
     Ok(parts)
+}
+
+/// Whether a value can have this name: letters, digits, and what stands in addresses.
+fn is_name(name: &str) -> bool {
+    let first = name.chars().next();
+    first.is_some_and(char::is_alphabetic)
+        && name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "_|:".contains(c))
 }
 
 fn nibble_of(c: char) -> Result<Nibble, ExpectError> {
@@ -234,6 +273,7 @@ fn fits(want: Nibble, got: u8) -> bool {
 fn data_matches(parts: &[Part], data: &[u8]) -> bool {
     match parts {
         [] => data.is_empty(),
+        [Part::Value, ..] => false,
         [Part::Rest, rest @ ..] => (0..=data.len()).any(|skip| data_matches(rest, &data[skip..])),
         [Part::Any(count), rest @ ..] => data
             .get(*count..)
@@ -330,6 +370,22 @@ mod tests {
     }
 
     #[test]
+    fn a_value_that_is_not_put_in_is_nothing() {
+        for text in ["{raw}9000", "07{SSSEEF05|07}9000 | 6982", "{a:lv}**9000"] {
+            let expect = Expect::parse(text).unwrap();
+            assert!(expect.has_values(), "{text}");
+            assert_eq!(expect.text(), text);
+            assert!(!expect.matches(&Response {
+                data: &[],
+                sw: Sw::OK
+            }));
+        }
+        assert!(matches("{SSSEEF05|07}9000 | 6982", &[], 0x6982));
+        assert!(!Expect::parse("{8}9000 | 6982").unwrap().has_values());
+        assert!(ObjectValue::parse("{raw}").is_err());
+    }
+
+    #[test]
     fn objects_are_found_by_path_and_judged_by_pattern() {
         let fci = hex::decode("6F0A8403112233A503880115").unwrap();
         let judge = |path: &str, value: &str| {
@@ -365,7 +421,8 @@ mod tests {
     #[test]
     fn what_is_no_pattern_is_refused() {
         for text in [
-            "", "900", "90G0", "1 9000", "9000 |", "{x}9000", "zz9000", "社9000",
+            "", "900", "90G0", "1 9000", "9000 |", "{-}9000", "{}9000", "{x9000", "zz9000",
+            "社9000",
         ] {
             assert!(Expect::parse(text).is_err(), "{text:?}");
         }

@@ -214,9 +214,13 @@ fn tear(judged: &mut Judged<'_>, subject: &dyn Subject, profile: &Profile, index
             judged.trace = session.trace;
             return;
         }
+        let at = Some((index + 1, torn_step.label.clone()));
+        let torn_step = match session.expecting(torn_step) {
+            Ok(step) => step,
+            Err(trouble) => return blame(judged, at, "values that there are", &trouble),
+        };
         session.cut(writes, torn);
         let performed = session.perform(&torn_step.action, torn_step.expect.as_ref());
-        let at = Some((index + 1, torn_step.label.clone()));
         let ended = match performed {
             Ok((data, sw)) => {
                 // The step made no such write: nothing later is to be cut.
@@ -225,7 +229,7 @@ fn tear(judged: &mut Judged<'_>, subject: &dyn Subject, profile: &Profile, index
                     judged,
                     &session,
                     at.clone(),
-                    torn_step,
+                    &torn_step,
                     &Response { data: &data, sw },
                 );
                 true
@@ -242,7 +246,9 @@ fn tear(judged: &mut Judged<'_>, subject: &dyn Subject, profile: &Profile, index
         let answers = take_all(judged, &mut session, index + 1, after);
         for ((seen, step), (data, sw)) in seen.iter_mut().zip(after).zip(answers) {
             let answer = Response { data: &data, sw };
-            *seen |= step.sometimes.as_ref().is_some_and(|e| e.matches(&answer));
+            let step = session.expecting(step);
+            let sometimes = step.as_ref().ok().and_then(|step| step.sometimes.as_ref());
+            *seen |= sometimes.is_some_and(|e| e.matches(&answer));
         }
         judged.trace = session.trace;
         if judged.verdict > Verdict::PassNote {
@@ -295,10 +301,17 @@ fn take_all(
             break;
         }
         let at = Some((number, step.label.clone()));
+        let step = match session.expecting(step) {
+            Ok(step) => step,
+            Err(trouble) => {
+                blame(judged, at, "values that there are", &trouble);
+                break;
+            }
+        };
         match session.perform(&step.action, step.expect.as_ref()) {
             Ok((data, sw)) => {
                 let answer = Response { data: &data, sw };
-                judge_answer(judged, session, at, step, &answer);
+                judge_answer(judged, session, at, &step, &answer);
                 if let Some(name) = &step.save {
                     session.keep(name, &data);
                 }

@@ -8,7 +8,7 @@
 //! secure messaging); ISO/IEC 7816-3:2006, 12.2 (T=0 and APDUs).
 
 use crate::case::{
-    Action, Authenticate, Credit, Debit, InitLoad, InitPurchase, PowerStep, Secured,
+    Action, Authenticate, Credit, Debit, InitLoad, InitPurchase, PowerStep, Secured, Step,
 };
 use crate::expect::Expect;
 use crate::subject::{Subject, Tearable};
@@ -18,6 +18,7 @@ use cardlab::fen::Fen;
 use cardlab::icc::{Icc, Lost};
 use cardlab_desk::medical::{Amounts, Load, LoadOffer, Purchase, PurchaseOffer};
 use cardlab_desk::profile::{FirstChange, Profile, Purpose};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// One command and its answer, as they were on the wire.
@@ -246,21 +247,53 @@ impl<'s> Session<'s> {
         }
     }
 
+    /// A step with the values put into what it expects.
+    ///
+    /// # Errors
+    /// [`Trouble::Case`] for a name that no value has.
+    pub fn expecting<'c>(&self, step: &'c Step) -> Result<Cow<'c, Step>, Trouble> {
+        let has_values = |expect: &Option<Expect>| expect.as_ref().is_some_and(Expect::has_values);
+        if ![&step.expect, &step.accept, &step.sometimes]
+            .into_iter()
+            .any(has_values)
+        {
+            return Ok(Cow::Borrowed(step));
+        }
+        let mut step = step.clone();
+        for expect in [&mut step.expect, &mut step.accept, &mut step.sometimes] {
+            if let Some(text) = expect.as_ref().map(Expect::text) {
+                let text = self.put_in(text)?;
+                let pattern = Expect::parse(&text)
+                    .map_err(|error| Trouble::Case(format!("{text:?}: {error}")))?;
+                *expect = Some(pattern);
+            }
+        }
+        Ok(Cow::Owned(step))
+    }
+
     /// Hex with `{name}` in it, filled in.
     fn fill(&self, template: &str) -> Result<Vec<u8>, Trouble> {
-        let mut digits = String::new();
-        let mut rest = template;
+        let mut digits = self.put_in(template)?;
+        digits.retain(|c| !c.is_whitespace());
+        hex::decode(&digits).map_err(|error| Trouble::Case(format!("{template:?}: {error}")))
+    }
+
+    /// A text with a value in the place of each `{name}`; `{8}` stays.
+    fn put_in(&self, template: &str) -> Result<String, Trouble> {
+        let (mut text, mut rest) = (String::new(), template);
         while let Some((before, behind)) = rest.split_once('{') {
             let (name, after) = behind
                 .split_once('}')
                 .ok_or_else(|| Trouble::Case(format!("'{{' without '}}' in {template:?}")))?;
-            digits += before;
-            digits += &self.value(name)?;
+            text += before;
+            if name.parse::<usize>().is_ok() {
+                text += &format!("{{{name}}}");
+            } else {
+                text += &self.value(name)?;
+            }
             rest = after;
         }
-        digits += rest;
-        digits.retain(|c| !c.is_whitespace());
-        hex::decode(&digits).map_err(|error| Trouble::Case(format!("{template:?}: {error}")))
+        Ok(text + rest)
     }
 
     /// A value by name; `name:lv` puts its length in one byte before it.
@@ -269,12 +302,18 @@ impl<'s> Session<'s> {
             Some(name) => (name, true),
             None => (name, false),
         };
+        let unknown = || Trouble::Case(format!("no value is called {name:?}"));
         let bytes = match name {
             "pin" => self.pin_bytes("right")?,
-            name => self
-                .kept(name)
-                .ok_or_else(|| Trouble::Case(format!("no value is called {name:?}")))?
-                .to_vec(),
+            name if name.contains('|') => {
+                let item = self.profile.item(name).ok_or_else(unknown)?;
+                if item.computed {
+                    let says = format!("{name:?} is computed when a card is issued");
+                    return Err(Trouble::Case(says));
+                }
+                item.bytes.clone()
+            }
+            name => self.kept(name).ok_or_else(unknown)?.to_vec(),
         };
         let len = if with_len {
             format!("{:02X}", bytes.len())

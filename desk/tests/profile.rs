@@ -176,6 +176,29 @@ fn the_directory_lists_every_application_that_has_an_identifier() {
 }
 
 #[test]
+fn an_item_is_found_by_the_address_that_its_value_is_written_by() {
+    let profile = load("henan-2.0");
+    let text = |address| profile.item(address).and_then(|item| item.text.as_deref());
+    assert_eq!(text("SSSEEF06|09"), Some("李示范"));
+    assert_eq!(text("DF01EF15|40:1|59"), Some("中原示范大学"));
+    assert_eq!(text("DF01EF15|40|59"), Some("中原示范大学"));
+    assert_eq!(profile.item("DF01EF15|40:3|57").unwrap().len, 3);
+    for address in [
+        "",
+        "SSSEEF06",
+        "EF06|09",
+        "SSSEEF06|99",
+        "SSSEEF06|09:2",
+        "DF01EF15|40:4|57",
+        "DF01EF15|40:1|58:1",
+        "DF01EF15|40:1|57|57",
+        "社EF06|09",
+    ] {
+        assert!(profile.item(address).is_none(), "{address}");
+    }
+}
+
+#[test]
 fn a_long_name_goes_on_in_the_continuation() {
     let profile = load("national-2.0");
     let name = item(&profile, "SSSE", 0xEF06, 0x09);

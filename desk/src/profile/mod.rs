@@ -318,6 +318,31 @@ impl Profile {
             .find(|directory| directory.label == label)
     }
 
+    /// The item of this address, as profiles write it: `SSSEEF06|09`,
+    /// `DF01EF15|40:2|57`.
+    #[must_use]
+    pub fn item(&self, address: &str) -> Option<&Item> {
+        let mut parts = address.split('|');
+        let place = parts.next()?;
+        let (label, fid) = place.split_at_checked(place.len().checked_sub(4)?)?;
+        let fid = u16::from_str_radix(fid, 16).ok()?;
+        let record = parts.next()?;
+        let (tag, occurrence) = record.split_once(':').unwrap_or((record, "1"));
+        let tag = u8::from_str_radix(tag, 16).ok()?;
+        let occurrence: u8 = occurrence.parse().ok()?;
+        let file = self.directory_by_label(label)?.file(fid)?;
+        let mut records = file.records.iter();
+        let record = records.find(|r| r.item.tag == Some(tag) && r.occurrence == occurrence)?;
+        let item = match parts.next() {
+            None => &record.item,
+            Some(inner) => {
+                let tag = u8::from_str_radix(inner, 16).ok()?;
+                record.item.inner.iter().find(|i| i.tag == Some(tag))?
+            }
+        };
+        parts.next().is_none().then_some(item)
+    }
+
     /// The key with this name, and its directory.
     #[must_use]
     pub fn key(&self, name: &str) -> Option<(&Directory, &Key)> {
