@@ -10,7 +10,7 @@
 //! ```text
 //! 4   os/                files/
 //! 3   applet/
-//! 2                                        link/
+//! 2   secure/                              link/
 //! 1   apdu/   tlv/   crypto/   memory/   aid.rs   fen.rs   icc.rs
 //! ```
 //!
@@ -44,4 +44,5 @@ pub mod icc;
 pub mod link;
 pub mod memory;
 pub mod os;
+pub mod secure;
 pub mod tlv;

@@ -90,13 +90,73 @@ fn every_first_byte_and_instruction_has_its_answer() {
                 (0x00, 0xC0) => "6F00",
                 (0x00, 0x70) => "6C01",
                 (0x04 | 0x08 | 0x0C, 0x70) => "6882",
-                (0x80, 0xE6 | 0xDA | 0xF0) => "6A86",
-                (0x80, _) => "6D00",
+                (0x80, 0x50) => "6700",
+                (0x84, 0x82) => "6700",
+                (0x80 | 0x84, 0xE6 | 0xDA | 0xD8 | 0xF0) => "6A86",
+                (0x80, 0xE4) => "6A80",
+                (0x84, 0xE4) => "6982",
+                (0x80 | 0x84, 0x50 | 0x82) => "6E00",
+                (0x80 | 0x84, _) => "6D00",
                 _ => "6E00",
             };
             assert_eq!(got, want, "{cla:02X} {ins:02X}");
         }
     }
+}
+
+#[test]
+fn an_applet_is_deleted_unless_it_is_at_work() {
+    const NAME: &str = "0F 7378312E73682EC9E7BBE1B1A3D5CF";
+    let delete = format!("80E40000 11 4F {NAME} 00");
+    let mut card = card();
+    assert_eq!(send(&mut card, &delete), "6A88");
+    assert_eq!(send(&mut card, INSTALL_SOCIAL), "009000");
+    let on_channel_1 = format!("01A40400 {NAME} 00");
+    assert_eq!(send(&mut card, "0070000001"), "019000");
+    assert!(send(&mut card, &on_channel_1).ends_with("9000"));
+    assert_eq!(send(&mut card, &delete), "6985", "selected on channel 1");
+    assert_eq!(send(&mut card, "00708001"), "9000");
+    assert_eq!(send(&mut card, &delete), "009000");
+    assert_eq!(send(&mut card, &delete), "6A88");
+    assert_eq!(
+        send(&mut card, "80E40000 0A 4F08A000000151000000 00"),
+        "6985",
+        "itself"
+    );
+    // Its name is free again, and what comes under it is new.
+    assert_eq!(send(&mut card, INSTALL_SOCIAL), "009000");
+    card.power_off();
+    card.power_on().unwrap();
+    assert!(send(&mut card, &format!("00A40400 {NAME} 00")).ends_with("9000"));
+}
+
+#[test]
+fn a_deleted_applet_stays_deleted_over_a_power_cycle() {
+    const NAME: &str = "0F 7378312E73682EC9E7BBE1B1A3D5CF";
+    let mut card = card();
+    assert_eq!(send(&mut card, INSTALL_SOCIAL), "009000");
+    assert_eq!(
+        send(&mut card, &format!("80E40080 11 4F {NAME} 00")),
+        "009000"
+    );
+    card.power_off();
+    card.power_on().unwrap();
+    assert_eq!(send(&mut card, &format!("00A40400 {NAME} 00")), "6A82");
+}
+
+#[test]
+fn the_domain_takes_another_name_and_keeps_it() {
+    let mut card = card();
+    assert_eq!(send(&mut card, INSTALL_SOCIAL), "009000");
+    let taken = "80DA004F 0F 7378312E73682EC9E7BBE1B1A3D5CF";
+    assert_eq!(send(&mut card, taken), "6985");
+    assert_eq!(send(&mut card, "80DA004F 04 A0000000"), "6A80");
+    assert_eq!(send(&mut card, "80DA004F 08 A000000003000000"), "9000");
+    card.power_off();
+    card.power_on().unwrap();
+    let fci = "6F108408A000000003000000A5049F6501FF9000";
+    assert_eq!(send(&mut card, "00A40400 08 A000000003000000 00"), fci);
+    assert_eq!(send(&mut card, "00A40400 07 A0000000030000 00"), fci);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! `Icc` and by the standards, never by its code.
 
 pub mod encode;
+pub mod host;
 pub mod hsm;
 pub mod issue;
 pub mod medical;

@@ -5,6 +5,7 @@
 
 use super::cell::Handle;
 use super::{CardLifeCycle, Deed, Peers, Privileges};
+use crate::aid::Aid;
 use crate::apdu::Sw;
 use crate::crypto::Random;
 use crate::memory::{Fault, Object, Owner, Ram, Ref, Silicon};
@@ -192,6 +193,12 @@ impl Ctx<'_> {
         // Counted at once and before anything leaves the card.
         self.set(&draws, next);
         self.hold.leave(caller);
+    }
+
+    /// The name that SELECT knows this applet by.
+    #[must_use]
+    pub fn name(&self) -> Option<Aid> {
+        self.peers.name(self.hold.owner)
     }
 
     /// The logical channel, 0 to 19.

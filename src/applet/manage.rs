@@ -76,6 +76,8 @@ impl CardLifeCycle {
 /// The life cycle of an applet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LifeCycle {
+    /// Deleted: it has no name any more, and its memory is not used again.
+    Deleted = 0x00,
     /// Installed, not to be selected yet.
     Installed = 0x03,
     /// Can be selected.
@@ -91,6 +93,7 @@ impl LifeCycle {
     #[must_use]
     pub const fn from_byte(byte: u8) -> Option<LifeCycle> {
         match byte {
+            0x00 => Some(LifeCycle::Deleted),
             0x03 => Some(LifeCycle::Installed),
             0x07 => Some(LifeCycle::Selectable),
             0x0F => Some(LifeCycle::Personalized),
@@ -126,6 +129,13 @@ pub enum Deed {
     SetAtr(Vec<u8>),
     /// Move the card's life cycle.
     SetCardLifeCycle(CardLifeCycle),
+    /// Delete an applet that is selected on no other channel.
+    Delete {
+        /// The instance.
+        instance: Aid,
+    },
+    /// Know the issuer domain by this name.
+    NameIssuerDomain(Aid),
     /// Lock an applet, or unlock it.
     SetLocked {
         /// The instance.
@@ -143,6 +153,8 @@ impl Deed {
             Deed::SetCardLifeCycle(_)
             | Deed::Install { .. }
             | Deed::SetAtr(_)
+            | Deed::Delete { .. }
+            | Deed::NameIssuerDomain(_)
             | Deed::SetLocked { .. } => Privileges::AUTHORIZED_MANAGEMENT,
         }
     }

@@ -77,6 +77,7 @@ mod manage;
 mod module;
 mod pin;
 mod plan;
+mod secure;
 mod share;
 
 pub use cell::{Cell, Handle, Latch, Nv, Transient};
@@ -85,6 +86,7 @@ pub use manage::{CardLifeCycle, Deed, LifeCycle, Privileges};
 pub use module::{Guest, Module, Rom};
 pub use pin::OwnerPin;
 pub use plan::{Extent, Plan};
+pub use secure::SecurityService;
 pub use share::{Peer, Peers};
 
 use crate::aid::Aid;

@@ -26,6 +26,8 @@ pub trait Peers {
     fn peer(&self, aid: &Aid) -> Option<Peer<'_>>;
     /// The name of the applet whose context this is.
     fn name(&self, owner: Owner) -> Option<Aid>;
+    /// The name of the issuer domain.
+    fn issuer_domain(&self) -> Option<Aid>;
 }
 
 impl Ctx<'_> {

@@ -8,7 +8,7 @@ use super::firewall::Broken;
 use super::registry::{LAYOUT, Own, Registry, System};
 use crate::aid::Aid;
 use crate::apdu::Sw;
-use crate::applet::{CardLifeCycle, Privileges, Rom};
+use crate::applet::{CardLifeCycle, Ctx, Hold, Privileges, Rom};
 use crate::crypto::Random;
 use crate::icc::{Icc, Lost};
 use crate::memory::{Cut, Damaged, Object, Owner, Pages, Ram, Silicon, Tear};
@@ -77,6 +77,7 @@ impl Card {
             .life_cycle
             .poke(&mut memory, &(CardLifeCycle::OpReady as u8));
         system.seed.poke(&mut memory, &seed);
+        let random = Arc::new(Random::new(&seed));
         let mut registry = Registry::default();
         let aid = rom.issuer_domain.aid;
         let privileges = Privileges::SECURITY_DOMAIN
@@ -86,6 +87,24 @@ impl Card {
         if let Some(entry) =
             registry.admit(aid, privileges, &rom.issuer_domain, &mut memory, &mut ram)
         {
+            let mut ctx = Ctx {
+                hold: Hold {
+                    memory: &mut memory,
+                    ram: &mut ram,
+                    owner: entry.owner,
+                    privileges,
+                    channel: 0,
+                    card_life_cycle: CardLifeCycle::OpReady,
+                    stack: 0,
+                },
+                answer: &mut Vec::new(),
+                peers: &registry,
+                deed: &mut None,
+                random: &random,
+                draws: system.draws,
+            };
+            // A domain that refuses to be installed is one without its initial state.
+            let _ = entry.guest.settle_in(&mut ctx, &[]);
             registry.push(entry, &system, &mut memory);
         }
         memory.commit();
@@ -95,7 +114,7 @@ impl Card {
             ram,
             system,
             registry,
-            random: Arc::new(Random::new(&seed)),
+            random,
             channels: Channels::default(),
             life_cycle: CardLifeCycle::OpReady,
             power: Power::Off,

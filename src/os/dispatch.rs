@@ -7,6 +7,9 @@ use crate::aid::Aid;
 use crate::apdu::{Class, Command, SecureMessaging, Sw};
 use crate::applet::CHANNELS;
 
+/// The index of the issuer domain: it was there first.
+const ISSUER_DOMAIN: usize = 0;
+
 const INS_MANAGE_CHANNEL: u8 = 0x70;
 const INS_SELECT: u8 = 0xA4;
 const INS_GET_RESPONSE: u8 = 0xC0;
@@ -124,6 +127,8 @@ impl Card {
         if !again {
             self.deselect(channel, answer)?;
         }
+        // A session of the issuer domain ends with any selection.
+        self.clear_on_deselect(ISSUER_DOMAIN, channel);
         let sw = self.enter(index, channel, answer, |guest, ctx| {
             guest.select(ctx, command)
         })?;

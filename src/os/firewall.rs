@@ -7,7 +7,7 @@
 use super::card::Card;
 use super::registry::Own;
 use crate::apdu::Sw;
-use crate::applet::{CardLifeCycle, Ctx, Deed, Guest, Hold, Outcome};
+use crate::applet::{CHANNELS, CardLifeCycle, Ctx, Deed, Guest, Hold, Outcome};
 
 /// A command could not be decided because the card is broken.
 #[derive(Debug)]
@@ -158,6 +158,24 @@ impl Card {
                     .life_cycle
                     .poke(&mut self.memory, &(state as u8));
                 self.life_cycle = state;
+            }
+            Deed::Delete { instance } => {
+                let index = self.registry.index(&instance);
+                let index = index.ok_or(Sw::REFERENCE_DATA_NOT_FOUND)?;
+                // The issuer domain is there for ever, and who is at work is not deleted.
+                let is_at_work = (0..CHANNELS).any(|c| self.channels.selected(c) == Some(index));
+                if index == 0 || is_at_work {
+                    return Err(Sw::CONDITIONS_NOT_MET);
+                }
+                self.registry.delete(index, &self.system, &mut self.memory);
+            }
+            Deed::NameIssuerDomain(aid) => {
+                if !self
+                    .registry
+                    .name_issuer_domain(aid, &self.system, &mut self.memory)
+                {
+                    return Err(Sw::CONDITIONS_NOT_MET);
+                }
             }
             Deed::SetLocked { instance, locked } => {
                 if !self

@@ -12,15 +12,15 @@ use crate::applet::{
 use crate::memory::{Object, Owner, Ram, RamObject, Ref, Silicon};
 use std::sync::Arc;
 
-/// How many applets a card can have.
-const ENTRIES: usize = 16;
+/// How many applets a card can have in its life.
+const ENTRIES: usize = 32;
 /// A name in an entry: its length, then 16 bytes.
 const NAME_LEN: usize = 17;
 /// One entry: instance, module, privileges, life cycle, reference to its cells.
 const ENTRY_LEN: usize = 2 * NAME_LEN + 4 + 1 + 4;
 
 /// The number that a memory of this layout carries.
-pub(super) const LAYOUT: u16 = 1;
+pub(super) const LAYOUT: u16 = 2;
 
 /// The cells of the operating system.
 #[derive(Clone, Debug)]
@@ -67,6 +67,7 @@ impl System {
 }
 
 /// An applet on the card.
+#[derive(Clone)]
 pub(super) struct Entry {
     /// The name that SELECT knows it by.
     pub(super) aid: Aid,
@@ -83,7 +84,7 @@ pub(super) struct Entry {
     /// The length of one copy.
     stride: usize,
     /// The applet.
-    pub(super) guest: Box<dyn Guest>,
+    pub(super) guest: Arc<dyn Guest>,
 }
 
 impl Entry {
@@ -104,7 +105,9 @@ impl Entry {
             cells,
             on_deselect,
             stride: extent.on_deselect,
-            guest: module.attach(&mut Plan::over(cells, on_reset, on_deselect, extent)),
+            guest: module
+                .attach(&mut Plan::over(cells, on_reset, on_deselect, extent))
+                .into(),
         }
     }
 
@@ -244,7 +247,16 @@ impl Registry {
 
     /// Whether an applet has this name.
     pub(super) fn has(&self, aid: &Aid) -> bool {
-        self.entries.iter().any(|entry| entry.aid == *aid)
+        self.index(aid).is_some()
+    }
+
+    /// The applet with exactly this name, selectable or not.
+    pub(super) fn index(&self, aid: &Aid) -> Option<usize> {
+        let entries = self.entries.iter().zip(&self.life_cycles);
+        entries
+            .enumerate()
+            .find(|(_, (entry, state))| entry.aid == *aid && **state != LifeCycle::Deleted)
+            .map(|(index, _)| index)
     }
 
     /// The selectable ones, with their indices.
@@ -286,7 +298,7 @@ impl Registry {
         system: &System,
         memory: &mut Silicon,
     ) -> bool {
-        let Some(index) = self.entries.iter().position(|entry| entry.aid == *aid) else {
+        let Some(index) = self.index(aid) else {
             return false;
         };
         let state = if locked {
@@ -294,8 +306,42 @@ impl Registry {
         } else {
             LifeCycle::Selectable
         };
+        self.set_life_cycle(index, state, system, memory);
+        true
+    }
+
+    /// Deletes the applet with this index: nothing finds it any more. Its context is
+    /// not given to another one, and neither is its memory.
+    pub(super) fn delete(&mut self, index: usize, system: &System, memory: &mut Silicon) {
+        self.set_life_cycle(index, LifeCycle::Deleted, system, memory);
+    }
+
+    fn set_life_cycle(
+        &mut self,
+        index: usize,
+        state: LifeCycle,
+        system: &System,
+        memory: &mut Silicon,
+    ) {
         self.life_cycles[index] = state;
         system.entries[index].poke(memory, &self.entries[index].encode(state));
+    }
+
+    /// Gives the issuer domain another name; whether none had it.
+    pub(super) fn name_issuer_domain(
+        &mut self,
+        aid: Aid,
+        system: &System,
+        memory: &mut Silicon,
+    ) -> bool {
+        let taken = self.index(&aid).is_some_and(|index| index != 0);
+        let (Some(entry), false) = (self.entries.first_mut(), taken) else {
+            return false;
+        };
+        let mut named = Entry::clone(entry);
+        named.aid = aid;
+        *entry = Arc::new(named);
+        self.set_life_cycle(0, self.life_cycles[0], system, memory);
         true
     }
 }
@@ -315,6 +361,10 @@ impl Peers for Registry {
             .iter()
             .find(|entry| entry.owner == owner)
             .map(|entry| entry.aid)
+    }
+
+    fn issuer_domain(&self) -> Option<Aid> {
+        self.entries.first().map(|entry| entry.aid)
     }
 }
 
