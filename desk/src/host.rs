@@ -24,7 +24,7 @@ pub enum HostError {
     #[error("{0} was answered {1}: {words}", words = .1.words().unwrap_or("unknown"))]
     Refused(&'static str, Sw),
     /// The card speaks another protocol, or not at all.
-    #[error("the card does not speak SCP02: INITIALIZE UPDATE was answered {}", hex::encode_upper(.0))]
+    #[error("INITIALIZE UPDATE was not answered as by SCP02: {}", hex::encode_upper(.0))]
     OtherProtocol(Vec<u8>),
     /// The card did not prove that it has these keys.
     #[error("the card has other keys: its cryptogram is not theirs")]

@@ -3,6 +3,7 @@
 //! The desk and the card share only the wire: what is here knows a card by
 //! `Icc` and by the standards, never by its code.
 
+pub mod bank;
 pub mod encode;
 pub mod host;
 pub mod hsm;

@@ -1,4 +1,4 @@
-//! SCP02 with three static keys: session keys, cryptograms, command MAC, encipherment.
+//! SCP02 with three static keys: sessions, cryptograms, MACs, encipherment.
 //!
 //! Of its options this is '15': the MAC is over the command as it is before
 //! encipherment, the initial value is enciphered from the second command on, and the

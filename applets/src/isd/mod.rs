@@ -1,4 +1,4 @@
-//! The issuer security domain: installs applets, leads the card's life, its channel.
+//! The issuer security domain: applets, the card's life, the secure channel.
 //!
 //! | CLA   | INS | P1 P2 | command                                     | answers |
 //! |-------|-----|-------|---------------------------------------------|---------|
