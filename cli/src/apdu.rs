@@ -2,8 +2,10 @@
 
 use crate::card::Which;
 use crate::explain;
+use crate::watch::{Known, Watch};
 use anyhow::Context as _;
 use cardlab::icc::Icc;
+use cardlab::link::tap::Tap;
 use clap::Args;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -33,7 +35,9 @@ impl Apdu {
             .iter()
             .map(|text| read(text))
             .collect::<Result<_, _>>()?;
-        let mut card = self.which.card()?;
+        let known = Known::of(&self.which)?;
+        let mut watch = Watch::new(&known, false);
+        let mut card = Tap::new(self.which.card()?, |event| watch.hear(&event));
         let atr = card.power_on()?;
         let mut out = io::stdout().lock();
         if !self.plain {
@@ -63,8 +67,9 @@ impl Apdu {
                 }
             }
         }
-        // As a shell expects: whether the last command was taken.
-        Ok(if refused {
+        drop(card);
+        // As a shell expects: whether the last command was taken, by a card in order.
+        Ok(if refused || watch.is_red() {
             ExitCode::FAILURE
         } else {
             ExitCode::SUCCESS

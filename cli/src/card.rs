@@ -15,9 +15,9 @@ pub(crate) const PROFILE: &str = "henan-2.0";
 #[derive(Args)]
 pub(crate) struct Which {
     /// A shipped profile by name, or a profile file; with --image, the one that its
-    /// card was issued from
-    #[arg(long, value_name = "NAME|PATH", default_value = PROFILE)]
-    profile: String,
+    /// card was issued from [default: henan-2.0]
+    #[arg(long, value_name = "NAME|PATH")]
+    profile: Option<String>,
     /// A card image made by `cardlab issue`; what the card writes is kept in it
     #[arg(long, value_name = "FILE")]
     image: Option<PathBuf>,
@@ -46,7 +46,17 @@ impl Which {
 
     /// The profile that it is issued from, and the seed.
     pub(crate) fn profile(&self) -> anyhow::Result<(Profile, u64)> {
-        Ok((load(&self.profile)?, self.seed))
+        let name = self.profile.as_deref().unwrap_or(PROFILE);
+        Ok((load(name)?, self.seed))
+    }
+
+    /// The profile that it is sure to be issued from: not the default one, where it lies
+    /// in an image.
+    pub(crate) fn known_profile(&self) -> anyhow::Result<Option<Profile>> {
+        if self.is_kept() && self.profile.is_none() {
+            return Ok(None);
+        }
+        self.profile().map(|(profile, _)| Some(profile))
     }
 }
 

@@ -6,12 +6,14 @@ mod cases;
 mod explain;
 mod issue;
 mod kept;
+mod monitors;
 mod profile;
 mod run;
 mod serve;
 mod show;
 mod subject;
 mod test;
+mod watch;
 
 use cardlab_conformance::verdict::{EXIT_CODES, Exit};
 use clap::{CommandFactory, Parser, Subcommand};
@@ -46,16 +48,19 @@ enum Verb {
     /// Run a PC/SC program with the card in its only reader 插卡运行PC/SC程序
     #[command(after_help = "\
 No daemon, no root, and several at once. The exit code is the program's; as in a shell
-127 where there is no such program, 126 where it cannot be run, 128+N where signal N ended it.")]
+127 where there is no such program, 126 where it cannot be run, 128+N where signal N ended it.
+A program that ended well gets 1 where a monitor went red (`cardlab monitors`).")]
     Run(run::Run),
     /// Put the card into the reader of a vpcd 将卡放入vpcd虚拟读卡器
     #[command(after_help = "\
-Exit codes: 0 vpcd closed the link, 2 the call, a file or a profile is wrong, 3 no vpcd there.")]
+Exit codes: 0 vpcd closed the link, 1 and a monitor went red (`cardlab monitors`), 2 the call,
+a file or a profile is wrong, 3 no vpcd there.")]
     Serve(serve::Serve),
     /// Send commands to the card and explain both directions 发送命令并解释
     #[command(after_help = "\
-Exit codes: 0 the last command was taken, 1 it was refused, 2 the call, a file or a profile is
-wrong. Without --image each call has a new card; with it, the card keeps what is written.")]
+Exit codes: 0 the last command was taken, 1 it was refused or a monitor went red (`cardlab
+monitors`), 2 the call, a file or a profile is wrong.
+Without --image each call has a new card; with it, the card keeps what is written.")]
     Apdu(apdu::Apdu),
     /// Print the card as a tree, with names and values 以树形显示卡内数据
     Show(show::Show),
@@ -67,6 +72,8 @@ wrong. Without --image each call has a new card; with it, the card keeps what is
     /// List, explain or format cases 用例
     #[command(subcommand)]
     Cases(cases::Cases),
+    /// List the monitors: what holds in every exchange of every run 常设监视项
+    Monitors(monitors::Monitors),
     /// Print a completion script for a shell
     Completions {
         /// The shell.
@@ -99,6 +106,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Verb::Issue(verb) => verb.run(),
         Verb::Profile(verb) => verb.run(),
         Verb::Cases(verb) => verb.run(),
+        Verb::Monitors(verb) => verb.run(),
         Verb::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "cardlab", &mut script);

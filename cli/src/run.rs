@@ -1,6 +1,7 @@
 //! `cardlab run -- PROGRAM`: a PC/SC program with the card in its reader.
 
 use crate::card::Which;
+use crate::watch::{Known, Watch};
 use anyhow::Context as _;
 use cardlab::link::{pcsc, tap::Tap};
 use clap::Args;
@@ -25,14 +26,19 @@ pub(crate) struct Run {
 impl Run {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         let (program, arguments) = self.command.split_first().context("a program is needed")?;
-        let verbose = self.verbose;
-        let mut card = Tap::new(self.which.card()?, move |event| {
-            if verbose {
-                let _ = writeln!(io::stderr(), "{event}");
-            }
-        });
+        let known = Known::of(&self.which)?;
+        let mut watch = Watch::new(&known, self.verbose);
+        let mut card = Tap::new(self.which.card()?, |event| watch.hear(&event));
         match pcsc::run(&mut card, program, arguments) {
-            Ok(status) => Ok(ExitCode::from(code_of(status))),
+            Ok(status) => {
+                drop(card);
+                let red = u8::from(watch.is_red());
+                Ok(ExitCode::from(
+                    Some(code_of(status))
+                        .filter(|&code| code > 0)
+                        .unwrap_or(red),
+                ))
+            }
             Err(error) => {
                 let program = program.display();
                 let _ = writeln!(io::stderr(), "cardlab: cannot run {program}: {error}");

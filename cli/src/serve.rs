@@ -1,6 +1,7 @@
 //! `cardlab serve`: the card in the reader of a vpcd.
 
 use crate::card::Which;
+use crate::watch::{Known, Watch};
 use crate::{Stop, subject};
 use anyhow::Context as _;
 use cardlab::link::t0::T0;
@@ -27,12 +28,9 @@ pub(crate) struct Serve {
 
 impl Serve {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
-        let verbose = self.verbose;
-        let mut card = T0::new(Tap::new(self.which.card()?, move |event| {
-            if verbose {
-                let _ = writeln!(io::stderr(), "{event}");
-            }
-        }));
+        let known = Known::of(&self.which)?;
+        let mut watch = Watch::new(&known, self.verbose);
+        let mut card = T0::new(Tap::new(self.which.card()?, |event| watch.hear(&event)));
         let mut link = Vpcd::connect(&self.vpcd).with_context(|| {
             let says = format!(
                 "no vpcd listens at {} (start pcscd with the vpcd driver, \
@@ -48,6 +46,11 @@ impl Serve {
         )?;
         link.serve(&mut card).context("the link to vpcd broke")?;
         writeln!(io::stdout(), "vpcd closed the link 连接已关闭")?;
-        Ok(ExitCode::SUCCESS)
+        drop(card);
+        Ok(if watch.is_red() {
+            ExitCode::FAILURE
+        } else {
+            ExitCode::SUCCESS
+        })
     }
 }

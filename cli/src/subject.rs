@@ -152,6 +152,11 @@ impl Subject for Ours {
         })
     }
 
+    /// The reader of a pcscd has one card at a time.
+    fn repeats(&self) -> bool {
+        !matches!(self.way, Reach::Pcscd { .. })
+    }
+
     fn tearable(&self) -> Option<Box<dyn Tearable + '_>> {
         let slot = Slot(Arc::new(Mutex::new(lock(&self.issued).fork())));
         let icc: Box<dyn Icc> = match self.way {

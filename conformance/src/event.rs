@@ -1,6 +1,7 @@
 //! What a run tells its reporters.
 
 use crate::case::Case;
+use crate::monitor::Violation;
 use crate::session::Exchange;
 use crate::verdict::Verdict;
 use cardlab::apdu::Sw;
@@ -47,6 +48,8 @@ pub struct Judged<'c> {
     pub cuts: usize,
     /// What went over the wire; of a case with a torn step, in its last run.
     pub trace: Vec<Exchange>,
+    /// The monitors that went red; of a case with a torn step, in its last run.
+    pub violations: Vec<Violation>,
     /// How long it took.
     pub took: Duration,
 }

@@ -10,6 +10,7 @@ pub mod event;
 pub mod expect;
 pub mod explain;
 pub mod generate;
+pub mod monitor;
 pub mod plan;
 pub mod report;
 pub mod runner;

@@ -4,6 +4,7 @@
 
 use crate::case::{Case, Safety, Step};
 use crate::event::{Answered, Event, Judged, Known, Reason, Run, Summary};
+use crate::monitor::Monitor;
 use crate::plan::KnownFailures;
 use crate::session::{Session, Trouble, WRONG_CODE};
 use crate::subject::Subject;
@@ -115,6 +116,7 @@ fn unjudged(case: &Case) -> Judged<'_> {
         answers: Vec::new(),
         cuts: 0,
         trace: Vec::new(),
+        violations: Vec::new(),
         took: Duration::ZERO,
     }
 }
@@ -186,8 +188,36 @@ fn go_through(judged: &mut Judged<'_>, subject: &dyn Subject, profile: &Profile)
         Err(trouble) => blame(judged, None, "a card that answers a reset", &trouble),
         Ok(mut session) => {
             take_all(judged, &mut session, 0, &judged.case.steps);
-            judged.trace = session.trace;
+            if subject.repeats() && is_repeated(&judged.case.id) {
+                session.repeat();
+            }
+            close(judged, session);
         }
+    }
+}
+
+/// One case of so many is asked twice.
+const REPEATED_OF: u32 = 32;
+
+/// Whether this case is one of those that are asked twice.
+fn is_repeated(id: &str) -> bool {
+    let mix = |sum: u32, byte| sum.wrapping_mul(31).wrapping_add(u32::from(byte));
+    id.bytes().fold(0, mix) % REPEATED_OF == 0
+}
+
+/// Takes over what went over the wire and what the monitors say of it.
+fn close(judged: &mut Judged<'_>, session: Session<'_>) {
+    (judged.trace, judged.violations) = session.end();
+    if let Some(violation) = judged.violations.first()
+        && judged.verdict < Verdict::Fail
+    {
+        let Monitor { id, en, zh, .. } = violation.monitor;
+        judged.verdict = Verdict::Fail;
+        judged.reason = Some(Reason {
+            step: None,
+            expected: format!("{id}: {en} {zh}"),
+            got: format!("exchange {}: {}", violation.exchange, violation.saw),
+        });
     }
 }
 
@@ -211,8 +241,7 @@ fn tear(judged: &mut Judged<'_>, subject: &dyn Subject, profile: &Profile, index
         };
         take_all(judged, &mut session, 0, before);
         if judged.verdict > Verdict::PassNote {
-            judged.trace = session.trace;
-            return;
+            return close(judged, session);
         }
         let at = Some((index + 1, torn_step.label.clone()));
         let torn_step = match session.expecting(torn_step) {
@@ -250,7 +279,7 @@ fn tear(judged: &mut Judged<'_>, subject: &dyn Subject, profile: &Profile, index
             let sometimes = step.as_ref().ok().and_then(|step| step.sometimes.as_ref());
             *seen |= sometimes.is_some_and(|e| e.matches(&answer));
         }
-        judged.trace = session.trace;
+        close(judged, session);
         if judged.verdict > Verdict::PassNote {
             if let Some(reason) = &mut judged.reason {
                 let how = if torn { "half way in" } else { "before" };

@@ -11,6 +11,7 @@ use crate::case::{
     Action, Authenticate, Credit, Debit, InitLoad, InitPurchase, PowerStep, Secured, Step,
 };
 use crate::expect::Expect;
+use crate::monitor::{Facts, Monitors, Powers, Violation, Watched, repeat};
 use crate::subject::{Subject, Tearable};
 use cardlab::apdu::{Command, Response, Sw};
 use cardlab::crypto::{Key, derive};
@@ -62,9 +63,27 @@ impl Held<'_> {
     }
 }
 
+impl Icc for Held<'_> {
+    fn power_on(&mut self) -> Result<Vec<u8>, Lost> {
+        self.icc().power_on()
+    }
+
+    fn reset(&mut self) -> Result<Vec<u8>, Lost> {
+        self.icc().reset()
+    }
+
+    fn power_off(&mut self) {
+        self.icc().power_off();
+    }
+
+    fn transmit(&mut self, command: &[u8], response: &mut Vec<u8>) -> Result<(), Lost> {
+        self.icc().transmit(command, response)
+    }
+}
+
 /// The conversation.
 pub struct Session<'s> {
-    card: Held<'s>,
+    card: Watched<'s, Held<'s>>,
     subject: &'s dyn Subject,
     profile: &'s Profile,
     /// Data kept by name, and the profile's values.
@@ -77,7 +96,8 @@ pub struct Session<'s> {
     /// CLA INS P1 P2 of the last command of the present step.
     asked: Option<[u8; 4]>,
     /// All that went over the wire.
-    pub trace: Vec<Exchange>,
+    trace: Vec<Exchange>,
+    powers: Powers,
 }
 
 /// Eight bytes that a terminal chooses; any will do, these are in the public traces.
@@ -138,11 +158,16 @@ impl<'s> Session<'s> {
     }
 
     fn over(
-        mut card: Held<'s>,
+        card: Held<'s>,
         subject: &'s dyn Subject,
         profile: &'s Profile,
     ) -> Result<Session<'s>, Trouble> {
-        let atr = card.icc().power_on()?;
+        let facts = Facts {
+            profile,
+            as_issued: true,
+        };
+        let mut card = Watched::new(card, Monitors::new(Some(facts)));
+        let atr = card.power_on()?;
         let mut kept = BTreeMap::new();
         kept.insert("atr".to_owned(), atr);
         kept.insert("profile_atr".to_owned(), profile.atr.clone());
@@ -164,12 +189,13 @@ impl<'s> Session<'s> {
             purchase: (NO_PURCHASE, PurchaseOffer::default()),
             asked: None,
             trace: Vec::new(),
+            powers: Powers::new(),
         })
     }
 
     /// Cuts the power of a card that allows it after so many writes.
     pub fn cut(&mut self, after_writes: u64, torn: bool) {
-        if let Held::Tearable(icc) = &mut self.card {
+        if let Held::Tearable(icc) = self.card.card() {
             icc.cut(after_writes, torn);
         }
     }
@@ -179,8 +205,26 @@ impl<'s> Session<'s> {
     /// # Errors
     /// [`Trouble::Lost`].
     pub fn cycle(&mut self) -> Result<Vec<u8>, Trouble> {
-        self.card.icc().power_off();
-        Ok(self.card.icc().power_on()?)
+        self.powers.push((self.trace.len(), PowerStep::Cycle));
+        self.card.power_off();
+        Ok(self.card.power_on()?)
+    }
+
+    /// All that went over the wire, and the monitors that went red, each with the number
+    /// of the exchange.
+    #[must_use]
+    pub fn end(self) -> (Vec<Exchange>, Vec<Violation>) {
+        (self.trace, self.card.into_monitors().into_violations())
+    }
+
+    /// Asks a second card the same; where it answers otherwise, that is a violation too.
+    pub fn repeat(&mut self) {
+        let Ok(mut card) = self.subject.fresh() else {
+            return;
+        };
+        if let Ok(Some(violation)) = repeat(&mut *card, &self.trace, &self.powers) {
+            self.card.add(violation);
+        }
     }
 
     /// The data kept under this name.
@@ -240,7 +284,10 @@ impl<'s> Session<'s> {
             Action::Power(power) => {
                 let atr = match power {
                     PowerStep::Cycle => self.cycle()?,
-                    PowerStep::Reset => self.card.icc().reset()?,
+                    PowerStep::Reset => {
+                        self.powers.push((self.trace.len(), PowerStep::Reset));
+                        self.card.reset()?
+                    }
                 };
                 Ok((atr, Sw::OK))
             }
@@ -358,7 +405,7 @@ impl<'s> Session<'s> {
 
     fn transmit(&mut self, command: &[u8]) -> Result<(Vec<u8>, Sw), Trouble> {
         let mut response = Vec::new();
-        let sent = self.card.icc().transmit(command, &mut response);
+        let sent = self.card.transmit(command, &mut response);
         self.trace.push(Exchange {
             command: command.to_vec(),
             response: response.clone(),

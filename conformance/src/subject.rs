@@ -14,6 +14,12 @@ pub trait Subject: Sync {
     /// A sentence where there is no card.
     fn fresh(&self) -> Result<Box<dyn Icc + '_>, String>;
 
+    /// Whether each fresh card answers the same commands with the same bytes, as one with
+    /// a seed does and no real one.
+    fn repeats(&self) -> bool {
+        false
+    }
+
     /// The same card, its power under control; `None` where power cannot be cut at a
     /// write, as with every real card.
     fn tearable(&self) -> Option<Box<dyn Tearable + '_>> {

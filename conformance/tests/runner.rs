@@ -200,7 +200,7 @@ fn kept_data_are_held_against_later_ones() {
 fn objects_of_an_answer_are_judged_by_path() {
     let steps = |path: &str, value: &str| {
         json!([{
-            "do": "x", "send": "00A40000", "expect": "**9000", "objects": { path: value },
+            "do": "x", "send": "00A4000000", "expect": "**9000", "objects": { path: value },
         }])
     };
     const FCI: &[&str] = &["6F0A8403112233A5038801159000"];

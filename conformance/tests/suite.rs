@@ -116,6 +116,10 @@ impl Subject for Behind {
         Ok(self.0.before(self.1.fork()))
     }
 
+    fn repeats(&self) -> bool {
+        true
+    }
+
     fn tearable(&self) -> Option<Box<dyn Tearable + '_>> {
         let card = Shared(Rc::new(RefCell::new(self.1.fork())));
         let wire = self.0.before(card.clone());

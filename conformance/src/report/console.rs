@@ -5,6 +5,7 @@ use crate::case::Case;
 use crate::event::{Event, Judged, Known, Run, Summary};
 use crate::expect::Expect;
 use crate::explain::Worded;
+use crate::monitor::Violation;
 use crate::session::Exchange;
 use crate::verdict::Verdict;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -142,6 +143,19 @@ impl Console {
             };
             writeln!(out, "{:15}expected 预期  {expected}", "")?;
             writeln!(out, "{:15}got 实际       {}", "", reason.got)?;
+        }
+        for Violation {
+            monitor,
+            exchange,
+            saw,
+        } in &judged.violations
+        {
+            let id = monitor.id;
+            writeln!(
+                out,
+                "{:15}monitor 监视 {id}, exchange {exchange}: {saw}",
+                ""
+            )?;
         }
         if self.detail != Detail::Exchanges {
             print_trace(&judged.trace, out)?;

@@ -1,7 +1,7 @@
 //! The JSON report: the master, from which every other one could be made.
 //!
 //! `summary` has one count for each verdict; `cases` has `id`, `verdict`,
-//! `requirements` and more.
+//! `requirements` and more; `monitors` stands in a case only where some went red.
 
 use super::{Reporter, write_whole};
 use crate::event::{Event, Judged, Known, Run, Summary};
@@ -103,6 +103,16 @@ fn case_of(judged: &Judged<'_>) -> Value {
             Known::UnexpectedPass => json!({ "state": "unexpected-pass" }),
             Known::Expired(reason) => json!({ "state": "expired", "reason": reason }),
         };
+    }
+    if !judged.violations.is_empty() {
+        let violations = judged.violations.iter().map(|violation| {
+            json!({
+                "id": violation.monitor.id,
+                "exchange": violation.exchange,
+                "saw": violation.saw,
+            })
+        });
+        value["monitors"] = violations.collect();
     }
     let trace = judged.trace.iter().map(|exchange| {
         json!([

@@ -103,6 +103,9 @@ fn case_of(judged: &Judged<'_>) -> TestCase {
     for source in &judged.case.source {
         case.add_property(Property::new("source", source.clone()));
     }
+    for violation in &judged.violations {
+        case.add_property(Property::new("monitor", violation.monitor.id));
+    }
     if judged.verdict == Verdict::PassNote {
         case.set_system_out(reason);
     }

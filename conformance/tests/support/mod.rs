@@ -49,6 +49,10 @@ impl Subject for Ours {
         Ok(Box::new(self.fork()))
     }
 
+    fn repeats(&self) -> bool {
+        true
+    }
+
     fn tearable(&self) -> Option<Box<dyn Tearable + '_>> {
         Some(Box::new(Cuttable::new(self.fork(), cut)))
     }
