@@ -5,8 +5,10 @@
 //! | `command`    | APDUs, an ATR, characters of T=0   | written as read, or refused       |
 //! | `t1_block`   | blocks of T=1, a request of PPS    | a valid block, silence, or the end |
 //! | `tlv`        | BER-TLV, records, a DOL            | the same                          |
-//! | `session`    | commands to a card                 | an answer, no fault, true to memory |
+//! | `session`    | commands to a card                 | an answer, no fault, silent monitors |
 //! | `torn_store` | updates and losses of power        | before or after, never between    |
+//!
+//! Card 3 of a `session` is of a shipped profile, so that all monitors watch it.
 //!
 //! The bytes of a `session` are the number of a card, then events, each two bytes and
 //! what follows them:
@@ -25,15 +27,21 @@
 pub(crate) mod support;
 
 use cardlab::apdu::{Command, Memory, Response, Sw};
-use cardlab::crypto::Algorithm;
+use cardlab::crypto::{Algorithm, Key, derive};
 use cardlab::icc::{Icc, Lost};
 use cardlab::link::atr::Atr;
 use cardlab::link::t0::{CardEnd, Exchange, Next, Pace};
+use cardlab::link::tap::Event;
 use cardlab::link::{pps, t1};
 use cardlab::memory::{Cut, Ending, Object, Owner, Pages, Silicon, Tear};
 use cardlab::os::Card;
 use cardlab::tlv::{self, Dol, Format, Objects, Simple, SimpleObjects, Tag, Writer};
+use cardlab_conformance::monitor::{Facts, Monitors};
+use cardlab_desk::hsm::CardKeys;
+use cardlab_desk::issue::issue;
+use cardlab_desk::profile::Profile;
 use std::cell::RefCell;
+use std::sync::LazyLock;
 use support::{Bench, CYCLIC_APPENDS, FIRST_CHANGE};
 
 /// Any bytes as a command, as a response, as an ATR, and as characters of T=0 in both
@@ -234,22 +242,84 @@ pub fn tlv(bytes: &[u8]) {
     }
 }
 
+/// The number of the card of [`PROFILE`].
+const PROFILED: u8 = 3;
+
+/// A profile whose card needs no first change of its PIN.
+static PROFILE: LazyLock<Profile> =
+    LazyLock::new(|| Profile::load("national-2.0").expect("a shipped profile"));
+
+/// A card of the profile, with power, and its keys.
+fn profiled() -> (Bench, CardKeys) {
+    let mut bench = Bench::blank(Algorithm::Des);
+    bench.sent.clear();
+    let issued = issue(&mut bench.card, &PROFILE, 7).expect("a card can be issued");
+    let keys = issued.keys().clone();
+    bench.reset();
+    (bench, keys)
+}
+
+/// The key of a directory of the profile with this identifier.
+fn profiled_key(directory: u16, kid: u8) -> Option<Key> {
+    static KEYS: LazyLock<CardKeys> = LazyLock::new(|| profiled().1);
+    let mut keys = PROFILE.directory(directory)?.keys.iter();
+    let key = keys.find(|key| key.kid == kid)?;
+    KEYS.key(&key.name, 1).cloned()
+}
+
 /// The cards of a session, by their numbers: an issued one, an issued one with the other
-/// algorithm and switches, and one as it comes from the factory.
+/// algorithm and switches, one as it comes from the factory, and one of a profile.
 fn bench(number: u8) -> Bench {
     thread_local! {
-        static CARDS: RefCell<[Bench; 3]> = RefCell::new([
+        static CARDS: RefCell<[Bench; 4]> = RefCell::new([
             Bench::new(Algorithm::Des, 0),
             Bench::new(Algorithm::Sm4, FIRST_CHANGE | CYCLIC_APPENDS),
             Bench::blank(Algorithm::Des),
+            profiled().0,
         ]);
     }
     CARDS.with_borrow_mut(|cards| {
-        let index = usize::from(number) % cards.len();
-        let card = &mut cards[index];
+        let card = &mut cards[usize::from(number)];
         card.sent.clear();
         card.fork()
     })
+}
+
+/// A card of this number that has just been powered on, watched.
+fn monitors(number: u8) -> Monitors<'static> {
+    let facts = Facts {
+        profile: &PROFILE,
+        as_issued: true,
+    };
+    let mut monitors = Monitors::new((number == PROFILED).then_some(facts));
+    heard(&mut monitors, &Event::PowerOn(Ok(&PROFILE.atr)));
+    monitors
+}
+
+/// Lets the monitors of a target hear what was done to its card; none may go red.
+pub fn heard(monitors: &mut Monitors<'_>, event: &Event<'_>) {
+    let red = monitors.hear(event);
+    assert!(red.is_empty(), "{event}\n{red:?}");
+}
+
+/// One command to a card, heard.
+fn transmit(
+    card: &mut Card,
+    monitors: &mut Monitors<'_>,
+    command: &[u8],
+    response: &mut Vec<u8>,
+) -> Result<(), Lost> {
+    let answered = card.transmit(command, response);
+    let response = answered.as_ref().map(|()| response.as_slice());
+    heard(monitors, &Event::Exchange { command, response });
+    answered
+}
+
+/// Power to a card, heard.
+fn power_on(card: &mut Card, monitors: &mut Monitors<'_>) -> bool {
+    let atr = card.power_on();
+    heard(monitors, &Event::PowerOn(atr.as_deref()));
+    atr.is_ok()
 }
 
 /// The keys that a session can prove: directory, KID.
@@ -284,8 +354,11 @@ pub fn session(mut bytes: &[u8]) -> Vec<Sw> {
     let Some(&number) = next(rest) else {
         return Vec::new();
     };
+    let number = number % 4;
     let mut run = Run {
+        number,
         bench: bench(number),
+        monitors: monitors(number),
         contents: Vec::new(),
         answered: Vec::new(),
         cut: None,
@@ -295,8 +368,12 @@ pub fn session(mut bytes: &[u8]) -> Vec<Sw> {
     while let Some((&event, behind)) = rest.split_first_chunk::<2>() {
         *rest = behind;
         match u16::from_be_bytes(event) {
-            0xFFFF => assert!(run.bench.card.reset().is_ok()),
-            0xFFFE => assert!(run.bench.card.power_on().is_ok()),
+            0xFFFF => {
+                let atr = run.bench.card.reset();
+                heard(&mut run.monitors, &Event::Reset(atr.as_deref()));
+                assert!(atr.is_ok());
+            }
+            0xFFFE => assert!(power_on(&mut run.bench.card, &mut run.monitors)),
             event @ 0xFFFB..=0xFFFD => {
                 let Some(&how) = next(rest) else { break };
                 run.prepare(event, how);
@@ -324,7 +401,9 @@ pub fn session(mut bytes: &[u8]) -> Vec<Sw> {
 
 /// A session as far as it has come.
 struct Run {
+    number: u8,
     bench: Bench,
+    monitors: Monitors<'static>,
     /// What memory holds.
     contents: Vec<u8>,
     answered: Vec<Sw>,
@@ -347,7 +426,9 @@ impl Run {
             0xFFFC => {
                 let (directory, kid) = KEYS[which % KEYS.len()];
                 if let Some(challenge) = self.challenge() {
-                    let proof = self.bench.proof_for(directory, kid, 1, &challenge);
+                    let Some(proof) = self.proof(directory, kid, &challenge) else {
+                        return;
+                    };
                     let header = [0x00, 0x82, 0x00, kid, 0x10];
                     self.send(&[&header[..], &proof].concat());
                 }
@@ -356,10 +437,27 @@ impl Run {
         }
     }
 
+    /// What proves a key with this challenge.
+    fn proof(&self, directory: u16, kid: u8, challenge: &[u8]) -> Option<[u8; 16]> {
+        if self.number != PROFILED {
+            return Some(self.bench.proof_for(directory, kid, 1, challenge));
+        }
+        let key = profiled_key(directory, kid)?;
+        let session = derive::session_key(&key.expand(), challenge)?;
+        let raw = [1, 2, 3, 4, 5, 6, 7, 8];
+        let code = derive::authenticate(&session.expand(), &raw);
+        let mut proof = [0; 16];
+        proof[..8].copy_from_slice(&code);
+        proof[8..].copy_from_slice(&raw);
+        Some(proof)
+    }
+
     /// A random number of the card, where it gives one.
     fn challenge(&mut self) -> Option<[u8; 8]> {
         let mut response = Vec::new();
-        let answered = self.bench.card.transmit(&[0, 0x84, 0, 0, 8], &mut response);
+        let command = [0, 0x84, 0, 0, 8];
+        let card = &mut self.bench.card;
+        let answered = transmit(card, &mut self.monitors, &command, &mut response);
         assert_eq!(answered, Ok(()));
         self.contents = self.bench.card.contents();
         response.strip_suffix(&[0x90, 0x00])?.try_into().ok()
@@ -378,12 +476,12 @@ impl Run {
                 command = &sealed;
             }
         }
-        let card = &mut self.bench.card;
+        let (card, monitors) = (&mut self.bench.card, &mut self.monitors);
         match self.cut.take() {
-            Some(cut) => exchange_cut(card, command, cut, &mut self.contents),
+            Some(cut) => exchange_cut(card, monitors, command, cut, &mut self.contents),
             None => self
                 .answered
-                .push(exchange(card, command, &mut self.contents)),
+                .push(exchange(card, monitors, command, &mut self.contents)),
         }
     }
 }
@@ -391,9 +489,14 @@ impl Run {
 /// One command and what its answer promises.
 ///
 /// `contents` is what memory holds, before and after.
-fn exchange(card: &mut Card, command: &[u8], contents: &mut Vec<u8>) -> Sw {
+fn exchange(
+    card: &mut Card,
+    monitors: &mut Monitors<'_>,
+    command: &[u8],
+    contents: &mut Vec<u8>,
+) -> Sw {
     let mut response = Vec::new();
-    let answered = card.transmit(command, &mut response);
+    let answered = transmit(card, monitors, command, &mut response);
     assert_eq!(answered, Ok(()), "{command:02X?}");
     let answer = Response::parse(&response).expect("a status word at least");
     // Nothing to give is '6F00' to GET RESPONSE: social security card specification,
@@ -424,18 +527,24 @@ fn exchange(card: &mut Card, command: &[u8], contents: &mut Vec<u8>) -> Sw {
 }
 
 /// One command during which power goes, and comes back.
-fn exchange_cut(card: &mut Card, command: &[u8], cut: Cut, contents: &mut Vec<u8>) {
+fn exchange_cut(
+    card: &mut Card,
+    monitors: &mut Monitors<'_>,
+    command: &[u8],
+    cut: Cut,
+    contents: &mut Vec<u8>,
+) {
     let mut whole = card.fork();
     assert!(whole.transmit(command, &mut Vec::new()).is_ok());
     let after = whole.contents();
     card.cut(cut);
-    let _ = card.transmit(command, &mut Vec::new());
+    let _ = transmit(card, monitors, command, &mut Vec::new());
     card.cut(Cut {
         after_writes: cut.after_writes % 4,
         ..cut
     });
-    let _ = card.power_on();
-    assert!(card.power_on().is_ok());
+    let _ = power_on(card, monitors);
+    assert!(power_on(card, monitors));
     let before = core::mem::replace(contents, card.contents());
     let found = &*contents;
     // A counter that went ahead of the update; of random numbers, or of tries.
