@@ -98,6 +98,13 @@ impl OwnerPin {
         ctx.get(&self.value)[0] == 0
     }
 
+    /// Its bytes, zeros behind them, for who must bind something to them.
+    #[must_use]
+    pub fn expose(&self, ctx: &Ctx<'_>) -> [u8; LEN_MAX] {
+        let [_, pin @ ..] = ctx.get(&self.value);
+        pin
+    }
+
     /// Replaces it, with all its tries and the flag fallen; `false` and nothing
     /// done beyond 16 bytes.
     #[must_use]

@@ -1,0 +1,143 @@
+//! Data authentication of the card, authentication of the issuer, and challenges.
+//!
+//! What is signed is '6A', format '05', the dynamic data, filled with 'BB', a hash over
+//! all this and the terminal's own data, and 'BC'. The dynamic number is the ATC.
+//!
+//! Failures of the issuer to authenticate are counted before anything is compared and
+//! outlive every loss of power; a hundred in a row lock the command for good.
+//!
+//! Source: JR/T 0025.7 (security), by public material; EMV 4.3 Book 2, 6.5, 6.6 and 8.2,
+//! tables 15 and 19.
+
+use super::Debit;
+use super::cryptogram::{AIP_DDA, Purpose, is_approval};
+use super::data::name;
+use super::state::{Cvr, Events, Phase};
+use cardlab::apdu::Sw;
+use cardlab::applet::{Ctx, Outcome, Reply};
+use cardlab::crypto::{RsaPrivate, Sha1, equal, pboc};
+use cardlab::tag;
+use cardlab::tlv::{Dol, Writer};
+
+/// Failures in a row that lock EXTERNAL AUTHENTICATE.
+const FAILURES_MAX: u8 = 100;
+
+impl Debit {
+    /// INTERNAL AUTHENTICATE: '80' and the signed dynamic application data.
+    ///
+    /// # Errors
+    /// '6985' but directly after GET PROCESSING OPTIONS, where these do not offer
+    /// dynamic authentication, and while the application is blocked; '6700' where the
+    /// data are not as long as the DDOL.
+    pub(super) fn internal_authenticate(&self, ctx: &mut Ctx<'_>, data: &[u8]) -> Outcome {
+        let is_next = self.transaction.phase(ctx) == Phase::Initiated;
+        if !is_next || !self.offers(ctx, AIP_DDA) || !self.is_active(ctx) {
+            return Err(Sw::CONDITIONS_NOT_MET);
+        }
+        let list = self.element(ctx, name::TAG_9F49_DDOL)?;
+        let list = Dol::parse(&list).map_err(|_| Sw::CONDITIONS_NOT_MET)?;
+        if list.filled_len() != data.len() {
+            return Err(Sw::WRONG_LENGTH);
+        }
+        let [high, low] = ctx.get(&self.transaction.atc).to_be_bytes();
+        let signature = self.sign(ctx, &[2, high, low], data)?;
+        let mut answer = [0; 272];
+        let mut writer = Writer::fixed(&mut answer);
+        writer.object(tag!(0x80), &signature);
+        let len = writer.finish().map_err(|_| Sw::NO_DIAGNOSIS)?;
+        ctx.answer(answer.get(..len).unwrap_or_default());
+        let cvr = self.transaction.cvr(ctx) | Cvr::DDA_PERFORMED;
+        self.transaction.set_cvr(ctx, cvr);
+        self.transaction.set_phase(ctx, Phase::Proven);
+        Ok(Reply::OK)
+    }
+
+    /// The signature over dynamic data and what the terminal added.
+    ///
+    /// # Errors
+    /// '6985' where there is no key, or one that is too short.
+    pub(super) fn sign(
+        &self,
+        ctx: &Ctx<'_>,
+        dynamic: &[u8],
+        terminal: &[u8],
+    ) -> Result<Vec<u8>, Sw> {
+        let key = self.rsa(ctx, name::DGI_8201_RSA)?;
+        let mut message = vec![0xBB; key.modulus_len()];
+        let dynamic_len = u8::try_from(dynamic.len()).map_err(|_| Sw::CONDITIONS_NOT_MET)?;
+        let head = [0x6A, 0x05, 0x01, dynamic_len];
+        let (body, tail) = message
+            .split_last_chunk_mut::<21>()
+            .ok_or(Sw::CONDITIONS_NOT_MET)?;
+        let room = body.get_mut(..head.len() + dynamic.len());
+        let room = room.ok_or(Sw::CONDITIONS_NOT_MET)?;
+        room[..head.len()].copy_from_slice(&head);
+        room[head.len()..].copy_from_slice(dynamic);
+        let hashed = body.get(1..).unwrap_or_default();
+        let hash = Sha1::new().chain(hashed).chain(terminal).finish();
+        tail[..20].copy_from_slice(&hash);
+        tail[20] = 0xBC;
+        key.apply(&message).ok_or(Sw::CONDITIONS_NOT_MET)
+    }
+
+    /// The RSA key whose five numbers lie from this name on.
+    ///
+    /// # Errors
+    /// '6985' where there is none.
+    pub(super) fn rsa(&self, ctx: &Ctx<'_>, first: u16) -> Result<RsaPrivate, Sw> {
+        let number = |index| self.element(ctx, first + index);
+        let (q_inverse, dq, dp, q, p) =
+            (number(0)?, number(1)?, number(2)?, number(3)?, number(4)?);
+        RsaPrivate::new(&p, &q, &dp, &dq, &q_inverse).ok_or(Sw::CONDITIONS_NOT_MET)
+    }
+
+    /// GET CHALLENGE: a random number, good for the very next command.
+    pub(super) fn get_challenge(&self, ctx: &mut Ctx<'_>) -> Outcome {
+        let mut challenge = [0; 8];
+        ctx.random(&mut challenge);
+        ctx.answer(&challenge);
+        self.transaction.set_challenge(ctx, challenge);
+        Ok(Reply::OK)
+    }
+
+    /// EXTERNAL AUTHENTICATE: whether the issuer answered the first cryptogram.
+    ///
+    /// # Errors
+    /// '6985' where the command is locked; at any time but once between the two
+    /// cryptograms, which counts as a failure. '6300', a warning, where the response
+    /// cryptogram is wrong.
+    pub(super) fn external_authenticate(
+        &self,
+        ctx: &mut Ctx<'_>,
+        arpc: &[u8; 8],
+        code: [u8; 2],
+    ) -> Outcome {
+        let is_due = self.transaction.phase(ctx) == Phase::Online;
+        if !is_due || self.transaction.has(ctx, Events::ISSUER_AUTHENTICATED) {
+            self.ledger.issuer_failed.set(ctx);
+            if is_due {
+                self.transaction.note(ctx, Events::ISSUER_FAILED);
+            }
+            return Err(Sw::CONDITIONS_NOT_MET);
+        }
+        let failures = ctx.get(&self.ledger.failures);
+        if failures >= FAILURES_MAX {
+            return Err(Sw::CONDITIONS_NOT_MET);
+        }
+        ctx.set(&self.ledger.failures, failures + 1);
+        self.transaction.note(ctx, Events::ISSUER_AUTHENTICATED);
+        let session = self.session(ctx, Purpose::Cryptograms)?;
+        let first = ctx.get(&self.transaction.cryptogram);
+        if !equal(&pboc::arpc(&session, first, code), arpc) {
+            self.ledger.issuer_failed.set(ctx);
+            self.transaction.note(ctx, Events::ISSUER_FAILED);
+            return Ok(Reply::warning(Sw::COMPARISON_FAILED));
+        }
+        ctx.set(&self.ledger.failures, 0);
+        self.ledger.issuer_failed.clear(ctx);
+        if is_approval(code) {
+            self.transaction.note(ctx, Events::ISSUER_APPROVED);
+        }
+        Ok(Reply::OK)
+    }
+}

@@ -1,0 +1,8 @@
+//! The bank applet and its directory on a card, driven by commands alone.
+
+mod allocation;
+mod personalise;
+mod power;
+mod script;
+mod support;
+mod transaction;

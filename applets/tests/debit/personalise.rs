@@ -1,0 +1,207 @@
+//! Personalisation, selection and the directory.
+
+use crate::support::{
+    Bench, Deal, Recipe, SELECT, SELECT_ISD, SELECT_PSE, VERIFY, bytes, grouping, install,
+    store_data,
+};
+use cardlab::apdu::Sw;
+
+#[test]
+fn a_personalised_card_answers_select_with_its_fci() {
+    let mut bench = Bench::new(&Recipe::new());
+    let fci = "6F4C 8408A000000333010101 A540 500A50424F43204445424954 870101 \
+        9F38099F7A019F02065F2A02 5F2D047A68656E 9F110101 9F120A50424F43204445424954 \
+        BF0C0A9F4D020B0ADF4D020C0A";
+    assert_eq!(bench.ok(SELECT), bytes(fci));
+    // By the first bytes of the name, and no next one.
+    assert_eq!(bench.ok("00A40400 07 A0000003330101 00"), bytes(fci));
+    bench.refused("00A40402 07 A0000003330101 00", 0x6A82);
+    bench.refused("00A40400 08 A000000333010102 00", 0x6A82);
+    bench.refused("00A40401 08 A000000333010101 00", 0x6A86);
+}
+
+#[test]
+fn the_directory_names_the_application() {
+    let mut bench = Bench::new(&Recipe::new());
+    bench.install_pse();
+    let fci = "6F1A 840E315041592E5359532E4444463031 A508 880101 5F2D027A68";
+    assert_eq!(bench.ok(SELECT_PSE), bytes(fci));
+    let entry = "701B 6119 4F08A000000333010101 500A50424F43204445424954 870101";
+    assert_eq!(bench.ok("00B2010C 00"), bytes(entry));
+    bench.refused("00B2020C 00", 0x6A83);
+    bench.refused("00B20114 00", 0x6A82);
+    bench.refused("80A80000 02 8300 00", 0x6D00);
+    bench.refused("00820000 0A 00000000000000000000", 0x6D00);
+    bench.refused("80E28000 03 0101 00", 0x6985);
+    // It may be selected again after a transaction.
+    bench.begin(&Deal::of(100));
+    bench.first(0x40, &Deal::of(100));
+    bench.ok(SELECT_PSE);
+}
+
+#[test]
+fn nothing_but_personalisation_is_answered_before_it_is_done() {
+    let mut bench = Bench::installed(&Recipe::new());
+    assert_eq!(bench.ok(SELECT), bytes("6F0A8408A000000333010101"));
+    for command in [
+        "80A80000 0B 8309 00000000000000 0156 00",
+        "00B2010C 00",
+        "80CA9F36 00",
+        VERIFY,
+        "80AE4000 01 00",
+        "00840000 08",
+    ] {
+        bench.refused(command, 0x6985);
+    }
+    bench.refused("80AA0000", 0x6D00);
+    bench.personalise(&Recipe::new());
+    bench.ok("80CA9F36 00");
+    bench.refused("80E20000 03 0101 00", 0x6985);
+}
+
+#[test]
+fn blocks_come_in_their_order_and_a_series_broken_off_begins_anew() {
+    let recipe = Recipe::new();
+    let mut bench = Bench::installed(&recipe);
+    bench.ok(SELECT);
+    let stream = recipe.stream();
+    let block = |number, last| store_data(number, last, &stream[number]);
+    assert_eq!(bench.send_bytes(&block(1, false)).1, Sw::WRONG_P1_P2);
+    assert_eq!(bench.send_bytes(&block(0, false)).1, Sw::OK);
+    assert_eq!(bench.send_bytes(&block(0, false)).1, Sw::WRONG_P1_P2);
+    assert_eq!(bench.send_bytes(&block(1, false)).1, Sw::OK);
+    bench.reset();
+    bench.ok(SELECT);
+    assert_eq!(bench.send_bytes(&block(2, false)).1, Sw::WRONG_P1_P2);
+    bench.personalise(&recipe);
+    bench.begin(&Deal::of(1));
+}
+
+#[test]
+fn groupings_go_over_the_ends_of_blocks_wherever_these_are() {
+    let recipe = Recipe::new();
+    let stream = recipe.stream().concat();
+    let whole = Bench::new(&recipe).card.contents();
+    for block_len in [30, 97, 255] {
+        let mut bench = Bench::installed(&recipe);
+        bench.ok(SELECT);
+        let blocks: Vec<_> = stream.chunks(block_len).collect();
+        for (number, block) in blocks.iter().enumerate() {
+            let command = store_data(number, number + 1 == blocks.len(), block);
+            assert_eq!(bench.send_bytes(&command).1, Sw::OK, "{number}");
+        }
+        bench.reset();
+        assert!(bench.card.contents() == whole, "{block_len}");
+    }
+}
+
+#[test]
+fn what_is_no_grouping_is_refused_and_changes_nothing() {
+    let mut bench = Bench::installed(&Recipe::new());
+    bench.ok(SELECT);
+    let before = bench.card.contents();
+    for (number, data, sw) in [
+        (0x0B01, "7000", 0x6A88),
+        (0x1F01, "7000", 0x6A88),
+        (0x0100, "7000", 0x6A88),
+        (0x8000 + 0x77, "00", 0x6A88),
+        (0x9105, "00", 0x6A88),
+        (0x0101, "7100", 0x6A80),
+        (0x0101, "7005", 0x6A80),
+        (0x0101, "700257", 0x6A80),
+        (0x0302, "7003 8C0100", 0x6A80),
+        (0x0D01, "9F58020A0A", 0x6A80),
+        (0x0D01, "9F790600000000000A", 0x6A80),
+        (0x9102, "6F00", 0x6A80),
+        (0x9102, "A503 9F3801", 0x6A80),
+        (0x9104, "8202 7D00", 0x6A80),
+        (0x9104, "8202 7D00 9403 080101", 0x6A80),
+        (0x9200, "9F1007 07010103000000", 0x6A80),
+        (0x9200, "9F1008 0701110300000001", 0x6A80),
+        (0x8000, "00", 0x6A80),
+        (0x8201, "0000", 0x6A80),
+        (0x8201, "800000", 0x6A80),
+        (0x8010, "00", 0x6A80),
+        (0x9010, "0403", 0x6A80),
+        (0x9010, "0000", 0x6A80),
+    ] {
+        let command = store_data(0, false, &grouping(number, &bytes(data)));
+        assert_eq!(bench.send_bytes(&command).1, Sw(sw), "{number:04X} {data}");
+        assert!(bench.card.contents() == before, "{number:04X} {data}");
+    }
+}
+
+#[test]
+fn keys_that_do_not_match_their_check_values_are_refused_in_either_order() {
+    let recipe = Recipe::new();
+    let find = |number| {
+        let found = recipe.groupings.iter().find(|(known, _)| *known == number);
+        found.expect("in the recipe").1.clone()
+    };
+    let (keys, mut checks) = (find(0x8000), find(0x9000));
+    checks[4] ^= 1;
+    for pair in [
+        [(0x8000, &keys), (0x9000, &checks)],
+        [(0x9000, &checks), (0x8000, &keys)],
+    ] {
+        let mut bench = Bench::installed(&recipe);
+        bench.ok(SELECT);
+        let [first, second] = pair.map(|(number, data)| grouping(number, data));
+        assert_eq!(bench.send_bytes(&store_data(0, false, &first)).1, Sw::OK);
+        let (_, sw) = bench.send_bytes(&store_data(1, false, &second));
+        assert_eq!(sw, Sw::WRONG_DATA);
+    }
+}
+
+#[test]
+fn the_last_block_asks_for_everything_that_the_card_works_with() {
+    let whole = Recipe::new();
+    let needed = [
+        0x9102, 0x9104, 0x8000, 0x9000, 0x9200, 0x0302, 0x0202, 0x0401, 0x8201, 0x8205, 0x8010,
+        0x9010,
+    ];
+    for number in needed {
+        let mut recipe = whole.clone();
+        recipe.groupings.retain(|(known, _)| *known != number);
+        let mut bench = Bench::installed(&recipe);
+        bench.ok(SELECT);
+        let stream = recipe.stream();
+        for (at, grouping) in stream.iter().enumerate() {
+            let last = at + 1 == stream.len();
+            let (_, sw) = bench.send_bytes(&store_data(at, last, grouping));
+            let expected = if last { Sw::CONDITIONS_NOT_MET } else { Sw::OK };
+            assert_eq!(sw, expected, "{number:04X}");
+        }
+        bench.refused("80CA9F36 00", 0x6985);
+    }
+}
+
+#[test]
+fn a_secured_card_takes_no_data_in_the_clear() {
+    let mut bench = Bench::installed(&Recipe::new());
+    bench.ok(SELECT_ISD);
+    bench.ok("80F0800F");
+    bench.ok(SELECT);
+    let block = store_data(0, false, &Recipe::new().stream()[0]);
+    assert_eq!(bench.send_bytes(&block).1, Sw::CONDITIONS_NOT_MET);
+}
+
+#[test]
+fn install_parameters_are_this_cards_or_those_of_a_makers_tool() {
+    for (c9, sw) in [
+        ("", 0x9000),
+        ("FFFF00000400000000010001", 0x9000),
+        ("8102003F", 0x9000),
+        ("81020040", 0x6A80),
+        ("810100", 0x6A80),
+        ("8202003F", 0x6A80),
+    ] {
+        assert_eq!(
+            Bench::blank()
+                .send(&install("A0000003330101", "A000000333010101", 0x10, c9))
+                .1,
+            Sw(sw),
+            "{c9}"
+        );
+    }
+}
