@@ -8,6 +8,7 @@ use crate::support::{Bench, Deal, Recipe, SELECT, VERIFY, VERIFY_WRONG, bytes, s
 use cardlab::apdu::Sw;
 use cardlab::icc::Icc;
 use cardlab::memory::{Cut, Ending};
+use std::collections::{HashMap, HashSet};
 
 const DEAL: Deal = Deal::of(1500);
 const CASH: Deal = Deal::of(1500).in_cash();
@@ -168,7 +169,9 @@ fn a_cut_leaves_what_updates_hold_as_before_or_as_after_the_command() {
             bench.begin(&deal);
             first(0x00, &deal)
         }),
-        ("authenticate", |bench| {
+        ("authenticate after a failure", |bench| {
+            online(bench);
+            bench.fail_to_authenticate();
             online(bench);
             external(bench, "3030")
         }),
@@ -233,8 +236,11 @@ fn a_cut_leaves_what_updates_hold_as_before_or_as_after_the_command() {
         before.reset();
         let before = look(&mut before);
         assert_ne!(before, after, "{what} changes something");
+        // Cards whose memory is the same look the same.
+        let mut looked_at = HashMap::new();
         cuts += cut_everywhere(&mut bench, &command, |cut, armed| {
-            let seen = look(cut);
+            let contents = cut.card.contents();
+            let seen: &Seen = looked_at.entry(contents).or_insert_with(|| look(cut));
             let one = |seen: &str, before: &str, after: &str| {
                 assert!(
                     seen == before || seen == after,
@@ -270,7 +276,12 @@ fn a_cut_in_personalisation_leaves_a_card_that_can_be_personalised_or_is() {
         }
         let last = number + 1 == stream.len();
         let command = store_data(number, last, &stream[number]);
+        // Cards whose memory is the same do the same.
+        let mut tried = HashSet::new();
         cut_everywhere(&mut bench, &command, |cut, armed| {
+            if !tried.insert(cut.card.contents()) {
+                return;
+            }
             let mut cut = cut.fork();
             cut.ok(SELECT);
             let first = store_data(0, false, &stream[0]);
