@@ -8,9 +8,10 @@ use cardlab::link::pcsc::Pcscd;
 use cardlab::link::t0::T0;
 use cardlab::link::t1::{self, Parameters, T1};
 use cardlab::link::vpcd::{self, Vpcd};
-use cardlab::memory::{Cut, Ending};
+use cardlab::memory::{Cells, Cut, Ending, Worn};
 use cardlab::os::Card;
-use cardlab_conformance::subject::{Cuttable, Subject, Tearable};
+use cardlab_conformance::case;
+use cardlab_conformance::subject::{Cuttable, Mishap, Subject, Tearable};
 use cardlab_conformance::verdict::Exit;
 use cardlab_desk::hsm::{CardKeys, Hsm, TestRoot};
 use cardlab_desk::profile::Profile;
@@ -165,18 +166,41 @@ impl Subject for Ours {
             Reach::T1 => Box::new(behind_t1(slot.clone())),
             Reach::Pcscd { .. } => return None,
         };
-        let switch = move |_: &mut Box<dyn Icc>, after_writes, torn| {
-            let ending = if torn { Ending::Prefix } else { Ending::Clean };
-            lock(&slot.0).cut(Cut {
-                after_writes,
-                ending,
-            });
-        };
+        let switch = move |_: &mut Box<dyn Icc>, mishap| befall(&mut lock(&slot.0), mishap);
         Some(Box::new(Cuttable::new(icc, switch)))
     }
 
     fn key(&self, name: &str, version: u8) -> Option<Key> {
         self.keys.key(name, version).cloned()
+    }
+}
+
+/// Cuts the power of a card, or wears its cells out.
+fn befall(card: &mut Card, mishap: Mishap) -> bool {
+    match mishap {
+        Mishap::Cut { after_writes, torn } => {
+            let ending = if torn { Ending::Prefix } else { Ending::Clean };
+            card.cut(Cut {
+                after_writes,
+                ending,
+            });
+            false
+        }
+        Mishap::Wear {
+            after_writes,
+            cells,
+        } => {
+            let cells = match cells {
+                case::Cells::Stuck => Cells::Stuck,
+                case::Cells::Lost => Cells::Lost,
+            };
+            card.wear(Worn {
+                after_writes,
+                cells,
+            });
+            false
+        }
+        Mishap::Spare => card.spare(),
     }
 }
 

@@ -22,7 +22,7 @@ use cardlab_conformance::verdict::Exit;
 use cardlab_desk::profile::Profile;
 use divan::{AllocProfiler, Bencher, black_box};
 use std::sync::Mutex;
-use support::{Ours, SEED, cut};
+use support::{Ours, SEED, befall};
 
 #[global_allocator]
 static COUNTED: AllocProfiler = AllocProfiler::system();
@@ -113,9 +113,7 @@ impl Subject for Once {
     }
 
     fn tearable(&self) -> Option<Box<dyn Tearable + '_>> {
-        let switch = |kept: &mut Kept<'_>, after_writes, torn| {
-            cut(&mut kept.card, after_writes, torn);
-        };
+        let switch = |kept: &mut Kept<'_>, mishap| befall(&mut kept.card, mishap);
         Some(Box::new(Cuttable::new(self.card(), switch)))
     }
 

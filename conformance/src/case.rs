@@ -129,13 +129,18 @@ pub struct Step {
     /// What else is lawful, with a note.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accept: Option<Expect>,
-    /// What must come at least once, where the case has a torn step before this one.
+    /// What must come at least once, where the case has a torn or a worn step before this
+    /// one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sometimes: Option<Expect>,
     /// Cuts the power at each write of this step in turn; the case is run once for each,
     /// and goes on after power came back.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub torn: bool,
+    /// Wears the cells of each write of this step out in turn; the case is run once for
+    /// each.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worn: Option<Cells>,
     /// What must stand in the BER-TLV of the answer: the value of each path of tags,
     /// `6F/A5/88`, as a pattern of hex digits, `?`, `**` and `{n}`; `-` where there is
     /// no such object.
@@ -150,6 +155,16 @@ pub struct Step {
     /// The data must not be those kept under this name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub differs_from: Option<String>,
+}
+
+/// What becomes of cells that wear out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cells {
+    /// They keep what they hold.
+    Stuck,
+    /// They lose it.
+    Lost,
 }
 
 /// What a step does; exactly one of these keys.

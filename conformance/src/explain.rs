@@ -3,8 +3,8 @@
 //! Says what will be done and what must come; it does not run anything.
 
 use crate::case::{
-    Action, Authenticate, Case, Credit, Debit, InitLoad, InitPurchase, PowerStep, Safety, Secured,
-    Step, UnlockBy, Weight,
+    Action, Authenticate, Case, Cells, Credit, Debit, InitLoad, InitPurchase, PowerStep, Safety,
+    Secured, Step, UnlockBy, Weight,
 };
 use crate::expect::Expect;
 use std::fmt::{self, Display, Write as _};
@@ -53,6 +53,16 @@ fn write_step(number: usize, step: &Step, text: &mut String) -> fmt::Result {
         writeln!(
             text,
             "       power cut at each write in turn 在每次写入时断电"
+        )?;
+    }
+    if let Some(cells) = step.worn {
+        let (en, zh) = match cells {
+            Cells::Stuck => ("stuck", "数据不再变化"),
+            Cells::Lost => ("lost", "数据丢失"),
+        };
+        writeln!(
+            text,
+            "       cells worn out at each write in turn, {en} 在每次写入时存储单元损坏（{zh}）"
         )?;
     }
     if let Some(expect) = &step.expect {

@@ -2,7 +2,7 @@
 //!
 //! A case that evaluated nothing is inconclusive, never a pass.
 
-use crate::case::{Case, Safety, Step};
+use crate::case::{Case, Cells, Safety, Step};
 use crate::event::{Answered, Event, Judged, Known, Reason, Run, Summary};
 use crate::monitor::Monitor;
 use crate::plan::KnownFailures;
@@ -166,9 +166,13 @@ pub fn judge<'c>(
         });
         return judged;
     }
-    match case.steps.iter().position(|step| step.torn) {
+    let harmed = |step: &Step| step.torn || step.worn.is_some();
+    match case.steps.iter().position(harmed) {
         None => go_through(&mut judged, subject, profile),
-        Some(index) => tear(&mut judged, subject, profile, index),
+        Some(index) => match case.steps[index].worn {
+            None => tear(&mut judged, subject, profile, index),
+            Some(cells) => wear_out(&mut judged, subject, profile, index, cells),
+        },
     }
     if judged.evaluated == 0 && judged.verdict != Verdict::NotApplicable {
         judged.verdict = judged.verdict.with(Verdict::Inconclusive);
@@ -221,7 +225,7 @@ fn close(judged: &mut Judged<'_>, session: Session<'_>) {
     }
 }
 
-/// The most writes that a torn step may make.
+/// The most writes that a torn or a worn step may make.
 const CUTS_MAX: u64 = 10_000;
 
 /// All steps on one card after another, with the power cut at the first write of the
@@ -273,12 +277,7 @@ fn tear(judged: &mut Judged<'_>, subject: &dyn Subject, profile: &Profile, index
             return blame(judged, at, "a card that comes back", &trouble);
         }
         let answers = take_all(judged, &mut session, index + 1, after);
-        for ((seen, step), (data, sw)) in seen.iter_mut().zip(after).zip(answers) {
-            let answer = Response { data: &data, sw };
-            let step = session.expecting(step);
-            let sometimes = step.as_ref().ok().and_then(|step| step.sometimes.as_ref());
-            *seen |= sometimes.is_some_and(|e| e.matches(&answer));
-        }
+        see(&mut seen, &session, after, answers);
         close(judged, session);
         if judged.verdict > Verdict::PassNote {
             if let Some(reason) = &mut judged.reason {
@@ -291,12 +290,76 @@ fn tear(judged: &mut Judged<'_>, subject: &dyn Subject, profile: &Profile, index
             return judge_sometimes(judged, index + 1, after, &seen);
         }
     }
-    blame(
-        judged,
-        None,
-        "a step that ends",
-        &Trouble::Case(format!("more than {CUTS_MAX} writes")),
-    );
+    blame(judged, None, "a step that ends", &endless());
+}
+
+fn endless() -> Trouble {
+    Trouble::Case(format!("more than {CUTS_MAX} writes"))
+}
+
+/// All steps on one card after another, with the cells of the first write of the worn
+/// step worn out in it, then those of the second, until the step has no more writes.
+fn wear_out(
+    judged: &mut Judged<'_>,
+    subject: &dyn Subject,
+    profile: &Profile,
+    index: usize,
+    cells: Cells,
+) {
+    let case = judged.case;
+    let (before, from) = case.steps.split_at(index);
+    let Some((worn_step, after)) = from.split_first() else {
+        return;
+    };
+    let mut seen = vec![false; after.len()];
+    for writes in 0..CUTS_MAX {
+        let mut session = match Session::begin_tearable(subject, profile) {
+            Ok(session) => session,
+            Err(trouble) => return blame(judged, None, "a card that answers a reset", &trouble),
+        };
+        take_all(judged, &mut session, 0, before);
+        if judged.verdict > Verdict::PassNote {
+            return close(judged, session);
+        }
+        let at = Some((index + 1, worn_step.label.clone()));
+        let worn_step = match session.expecting(worn_step) {
+            Ok(step) => step,
+            Err(trouble) => return blame(judged, at, "values that there are", &trouble),
+        };
+        session.wear(writes, cells);
+        let performed = session.perform(&worn_step.action, worn_step.expect.as_ref());
+        let is_worn = session.spare();
+        match performed {
+            Ok(_) if !is_worn => {
+                return judge_sometimes(judged, index + 1, after, &seen);
+            }
+            Ok((data, sw)) => {
+                let answer = Response { data: &data, sw };
+                judge_answer(judged, &session, at, &worn_step, &answer);
+            }
+            Err(trouble) => return blame(judged, at, "an answer", &trouble),
+        }
+        let answers = take_all(judged, &mut session, index + 1, after);
+        see(&mut seen, &session, after, answers);
+        close(judged, session);
+        if judged.verdict > Verdict::PassNote {
+            if let Some(reason) = &mut judged.reason {
+                reason.got += &format!(", cells worn out at write {}", writes + 1);
+            }
+            return;
+        }
+    }
+    blame(judged, None, "a step that ends", &endless());
+}
+
+/// Notes which of the answers to come at least once came.
+fn see(seen: &mut [bool], session: &Session<'_>, steps: &[Step], answers: Vec<(Vec<u8>, Sw)>) {
+    for ((seen, step), (data, sw)) in seen.iter_mut().zip(steps).zip(answers) {
+        let answer = Response { data: &data, sw };
+        let step = session.expecting(step);
+        let sometimes = step.as_ref().ok().and_then(|step| step.sometimes.as_ref());
+        *seen |= sometimes.is_some_and(|e| e.matches(&answer));
+    }
 }
 
 /// What was to come at least once came at least once.
@@ -311,7 +374,7 @@ fn judge_sometimes(judged: &mut Judged<'_>, first: usize, steps: &[Step], seen: 
             judged.reason = Some(Reason {
                 step: Some((first + index + 1, step.label.clone())),
                 expected: format!("{sometimes} at least once"),
-                got: format!("never in {} cuts", judged.cuts),
+                got: "never in any of the runs".to_owned(),
             });
         }
     }

@@ -8,11 +8,11 @@
 //! secure messaging); ISO/IEC 7816-3:2006, 12.2 (T=0 and APDUs).
 
 use crate::case::{
-    Action, Authenticate, Credit, Debit, InitLoad, InitPurchase, PowerStep, Secured, Step,
+    Action, Authenticate, Cells, Credit, Debit, InitLoad, InitPurchase, PowerStep, Secured, Step,
 };
 use crate::expect::Expect;
 use crate::monitor::{Facts, Monitors, Powers, Violation, Watched, repeat};
-use crate::subject::{Subject, Tearable};
+use crate::subject::{Mishap, Subject, Tearable};
 use cardlab::apdu::{Command, Response, Sw};
 use cardlab::crypto::{Key, derive};
 use cardlab::fen::Fen;
@@ -95,6 +95,8 @@ pub struct Session<'s> {
     purchase: (Purchase, PurchaseOffer),
     /// CLA INS P1 P2 of the last command of the present step.
     asked: Option<[u8; 4]>,
+    /// At which write of the judged command of a step cells are to wear out.
+    wear: Option<(u64, Cells)>,
     /// All that went over the wire.
     trace: Vec<Exchange>,
     powers: Powers,
@@ -188,6 +190,7 @@ impl<'s> Session<'s> {
             load: (NO_LOAD, LoadOffer::default()),
             purchase: (NO_PURCHASE, PurchaseOffer::default()),
             asked: None,
+            wear: None,
             trace: Vec::new(),
             powers: Powers::new(),
         })
@@ -196,7 +199,21 @@ impl<'s> Session<'s> {
     /// Cuts the power of a card that allows it after so many writes.
     pub fn cut(&mut self, after_writes: u64, torn: bool) {
         if let Held::Tearable(icc) = self.card.card() {
-            icc.cut(after_writes, torn);
+            icc.befall(Mishap::Cut { after_writes, torn });
+        }
+    }
+
+    /// Wears out, in the command of the next step that is judged, the cells of the write
+    /// after so many.
+    pub fn wear(&mut self, after_writes: u64, cells: Cells) {
+        self.wear = Some((after_writes, cells));
+    }
+
+    /// Wears nothing more out; whether what [`wear`](Session::wear) asked for happened.
+    pub fn spare(&mut self) -> bool {
+        match self.card.card() {
+            Held::Tearable(icc) => self.wear.take().is_none() && icc.befall(Mishap::Spare),
+            Held::Card(_) => false,
         }
     }
 
@@ -377,6 +394,15 @@ impl<'s> Session<'s> {
         expect: Option<&Expect>,
     ) -> Result<(Vec<u8>, Sw), Trouble> {
         self.asked = command.first_chunk().copied();
+        if expect.is_some()
+            && let Some((after_writes, cells)) = self.wear.take()
+            && let Held::Tearable(icc) = self.card.card()
+        {
+            icc.befall(Mishap::Wear {
+                after_writes,
+                cells,
+            });
+        }
         let (mut data, mut sw) = self.transmit(command)?;
         let expected = |data: &[u8], sw| expect.is_some_and(|e| e.matches(&Response { data, sw }));
         if expected(&data, sw) {

@@ -168,37 +168,11 @@ pub const LISTED: &[Listed] = &[
 const CARD_BLOCK: &str = "CARD BLOCK";
 
 /// What is listed and cannot come.
-pub const NEVER: &[Never] = &[
-    Never {
-        command: "APPLICATION BLOCK",
-        word: "9303",
-        why: "in a blocked application it answers '9000', which the command's own words ask for",
-    },
-    Never {
-        command: "VERIFY",
-        word: "6984",
-        why: "no PIN is kept that cannot be compared",
-    },
-    unworn("APPLICATION BLOCK"),
-    unworn("CARD BLOCK"),
-    unworn("CHANGE PIN"),
-    unworn("EXTERNAL AUTHENTICATION"),
-    unworn("PIN CHANGE/UNBLOCK"),
-    unworn("UPDATE BINARY"),
-    unworn("UPDATE RECORD"),
-    unworn("INITIALIZE FOR LOAD"),
-    unworn("CREDIT FOR LOAD"),
-    unworn("INITIALIZE FOR PURCHASE"),
-    unworn("DEBIT FOR PURCHASE"),
-];
-
-const fn unworn(command: &'static str) -> Never {
-    Never {
-        command,
-        word: "6581",
-        why: "this memory does not wear out",
-    }
-}
+pub const NEVER: &[Never] = &[Never {
+    command: "APPLICATION BLOCK",
+    word: "9303",
+    why: "in a blocked application it answers '9000', which the command's own words ask for",
+}];
 
 /// Cards that are half personalised, for words that a whole one never gives.
 const BARE: [(&str, &str); 2] = [

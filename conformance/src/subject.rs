@@ -1,5 +1,6 @@
 //! The subject is a switch: the same cases run on any card behind an `Icc`.
 
+use crate::case::Cells;
 use cardlab::crypto::Key;
 use cardlab::icc::{Icc, Lost};
 
@@ -20,8 +21,8 @@ pub trait Subject: Sync {
         false
     }
 
-    /// The same card, its power under control; `None` where power cannot be cut at a
-    /// write, as with every real card.
+    /// The same card, its power and its memory under control; `None` where power cannot be
+    /// cut at a write, as with every real card.
     fn tearable(&self) -> Option<Box<dyn Tearable + '_>> {
         None
     }
@@ -30,22 +31,44 @@ pub trait Subject: Sync {
     fn key(&self, name: &str, version: u8) -> Option<Key>;
 }
 
-/// A card whose power can be cut at a write of its memory.
-pub trait Tearable: Icc {
-    /// Cuts the power when so many writes more were made, counted from now; `torn`
-    /// leaves the next one half done. The next power-on gives it back.
-    fn cut(&mut self, after_writes: u64, torn: bool);
+/// What befalls a card at a write of its memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mishap {
+    /// Power goes when so many writes more were made, counted from now; `torn` leaves the
+    /// next one half done. The next power-on gives it back.
+    Cut {
+        /// How many writes are made before.
+        after_writes: u64,
+        /// Whether the next one is left half done.
+        torn: bool,
+    },
+    /// The cells of the write after so many more wear out.
+    Wear {
+        /// How many writes are made before.
+        after_writes: u64,
+        /// What becomes of the cells.
+        cells: Cells,
+    },
+    /// No more cells wear out; those that did stay so.
+    Spare,
 }
 
-/// A card and the switch of its power.
+/// A card whose power can be cut, and whose cells can be worn out, at a write of its
+/// memory.
+pub trait Tearable: Icc {
+    /// Lets something happen at a write to come. Whether what was to happen to the cells
+    /// before has happened.
+    fn befall(&mut self, mishap: Mishap) -> bool;
+}
+
+/// A card and the switch of its power and its cells.
 pub struct Cuttable<I, S> {
     icc: I,
     switch: S,
 }
 
-impl<I: Icc, S: FnMut(&mut I, u64, bool)> Cuttable<I, S> {
-    /// Puts a switch to a card: it is told after how many writes, and whether the next
-    /// one is left half done.
+impl<I: Icc, S: FnMut(&mut I, Mishap) -> bool> Cuttable<I, S> {
+    /// Puts a switch to a card, which does what [`Tearable::befall`] says.
     pub const fn new(icc: I, switch: S) -> Cuttable<I, S> {
         Cuttable { icc, switch }
     }
@@ -69,8 +92,8 @@ impl<I: Icc, S> Icc for Cuttable<I, S> {
     }
 }
 
-impl<I: Icc, S: FnMut(&mut I, u64, bool)> Tearable for Cuttable<I, S> {
-    fn cut(&mut self, after_writes: u64, torn: bool) {
-        (self.switch)(&mut self.icc, after_writes, torn);
+impl<I: Icc, S: FnMut(&mut I, Mishap) -> bool> Tearable for Cuttable<I, S> {
+    fn befall(&mut self, mishap: Mishap) -> bool {
+        (self.switch)(&mut self.icc, mishap)
     }
 }

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU8, Ordering};
-use support::{Ours, cut};
+use support::{Ours, befall};
 
 const ID: &str = "monitors/red";
 
@@ -99,9 +99,7 @@ impl Subject for Mutant {
             card: OURS.fork(),
             by: (self.0)(),
         };
-        let switch = |broken: &mut Broken, after_writes, torn| {
-            cut(&mut broken.card, after_writes, torn);
-        };
+        let switch = |broken: &mut Broken, mishap| befall(&mut broken.card, mishap);
         Some(Box::new(Cuttable::new(broken, switch)))
     }
 

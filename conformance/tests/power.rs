@@ -8,6 +8,8 @@
 //! | VERIFY, CHANGE PIN, EXTERNAL AUTHENTICATION  | a right PIN or code, and a try spent |
 //! | CHANGE PIN, PIN CHANGE/UNBLOCK 01, WRITE PIN | the old PIN with all its tries |
 //!
+//! And cells worn out at every write: the command is refused, memory is as before.
+//!
 //! Source: ISO/IEC 7816-4:2020, 5.6; Java Card 3.1 Runtime Environment Specification,
 //! 7 (atomicity); social security card specification, part 7, 5 (try counters).
 
@@ -20,7 +22,7 @@ mod support;
 use cardlab::apdu::Sw;
 use cardlab::crypto::Algorithm;
 use cardlab::icc::{Icc, Lost};
-use cardlab::memory::{Cut, Ending};
+use cardlab::memory::{Cells, Cut, Ending, Worn};
 use cardlab::os::Card;
 use support::{Bench, SELECT_DF01, SELECT_DF04, VERIFY, bytes};
 
@@ -324,18 +326,22 @@ struct Law {
 
 impl Law {
     fn check(&self, card: &Card, how: &dyn std::fmt::Debug) {
+        let holds = self.holds(card);
+        assert!(holds, "{}, {how:?}: neither before nor after", self.what);
+    }
+
+    fn holds(&self, card: &Card) -> bool {
         let found = card.contents();
         if found == self.before || found == self.after {
-            return;
+            return true;
         }
-        let ahead = self.counter.is_some_and(|at| {
+        self.counter.is_some_and(|at| {
             // A try spent, or all of them given back, and all else as before.
             let counts = [self.before[at].saturating_sub(1), self.after[at]];
             let mut before = self.before.clone();
             before[at] = found[at];
             found == before && counts.contains(&found[at])
-        });
-        assert!(ahead, "{}, {how:?}: neither before nor after", self.what);
+        })
     }
 }
 
@@ -344,6 +350,8 @@ impl Law {
 struct Swept {
     in_command: u64,
     in_recovery: u64,
+    /// Writes whose cells wore out.
+    worn: u64,
 }
 
 fn cuts(writes: u64) -> impl Iterator<Item = Cut> {
@@ -397,6 +405,54 @@ fn sweep(scene: &Scene, algorithm: Algorithm, swept: &mut Swept) {
         torn.power_on().unwrap();
         law.check(&torn, &cut);
     }
+    wear(&mut bench, &command, &law, swept);
+}
+
+/// Wears the cells of every write of a command out: it is refused with '6581', and
+/// memory is as before it, if the cells kept what they held.
+fn wear(bench: &mut Bench, command: &[u8], law: &Law, swept: &mut Swept) {
+    for cells in Cells::ALL {
+        for after_writes in 0.. {
+            let mut bench = bench.fork();
+            bench.card.wear(Worn {
+                after_writes,
+                cells,
+            });
+            let mut answer = Vec::new();
+            bench.card.transmit(command, &mut answer).unwrap();
+            if !bench.card.spare() {
+                break;
+            }
+            swept.worn += 1;
+            let how = format!("{cells:?} after {after_writes} writes");
+            // What was half written may be all that was needed; and a card that lost its
+            // own state, or where memory begins, is broken.
+            let allowed: &[[u8; 2]] = match cells {
+                Cells::Stuck => &[[0x65, 0x81]],
+                Cells::Half => &[[0x65, 0x81], [0x90, 0x00]],
+                Cells::Lost => &[[0x65, 0x81], [0x6F, 0x00]],
+            };
+            let sw = answer.last_chunk().unwrap();
+            assert!(allowed.contains(sw), "{}, {how}: {sw:02X?}", law.what);
+            // What a command writes twice can be stuck in between: no roll-back brings it
+            // back, and nothing changes any more.
+            let in_between = law.what == "INSTALL" || takes_no_change(&mut bench);
+            if cells == Cells::Stuck && (law.holds(&bench.card) || !in_between) {
+                law.check(&bench.card, &how);
+                bench.card.power_on().unwrap();
+                law.check(&bench.card, &(how, "power"));
+            }
+        }
+    }
+}
+
+/// Whether memory has ended: no challenge can be drawn after a reset.
+fn takes_no_change(bench: &mut Bench) -> bool {
+    let mut card = bench.card.fork();
+    let mut answer = Vec::new();
+    card.power_on().is_err()
+        || card.transmit(&bytes("0084000008"), &mut answer).is_err()
+        || answer == [0x65, 0x81]
 }
 
 fn sweep_all(scenes: &[Scene]) {
@@ -409,15 +465,18 @@ fn sweep_all(scenes: &[Scene]) {
         let Swept {
             in_command,
             in_recovery,
+            worn,
         } = swept;
         println!(
-            "{}: {in_command} cuts, {in_recovery} in recoveries",
+            "{}: {in_command} cuts, {in_recovery} in recoveries, {worn} worn writes",
             scene.what
         );
+        all.worn += worn;
         all.in_command += in_command;
         all.in_recovery += in_recovery;
     }
-    println!("{} cuts in all", all.in_command + all.in_recovery);
+    let cuts = all.in_command + all.in_recovery;
+    println!("{cuts} cuts and {} worn writes in all", all.worn);
 }
 
 #[test]

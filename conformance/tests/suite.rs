@@ -18,7 +18,7 @@ use cardlab_conformance::verdict::{Exit, Verdict};
 use cardlab_desk::profile::Profile;
 use std::cell::RefCell;
 use std::rc::Rc;
-use support::{Ours, SEED, cut};
+use support::{Ours, SEED, befall};
 
 const OPTIONS: Options = Options {
     seed: SEED,
@@ -123,9 +123,7 @@ impl Subject for Behind {
     fn tearable(&self) -> Option<Box<dyn Tearable + '_>> {
         let card = Shared(Rc::new(RefCell::new(self.1.fork())));
         let wire = self.0.before(card.clone());
-        let switch = move |_: &mut Box<dyn Icc>, after_writes, torn| {
-            cut(&mut card.0.borrow_mut(), after_writes, torn);
-        };
+        let switch = move |_: &mut Box<dyn Icc>, mishap| befall(&mut card.0.borrow_mut(), mishap);
         Some(Box::new(Cuttable::new(wire, switch)))
     }
 

@@ -33,7 +33,7 @@ use cardlab::link::atr::Atr;
 use cardlab::link::t0::{CardEnd, Exchange, Next, Pace};
 use cardlab::link::tap::Event;
 use cardlab::link::{pps, t1};
-use cardlab::memory::{Cut, Ending, Object, Owner, Pages, Silicon, Tear};
+use cardlab::memory::{Cut, Ending, Object, Owner, Pages, Silicon, Tear, Wear};
 use cardlab::os::Card;
 use cardlab::tlv::{self, Dol, Format, Objects, Simple, SimpleObjects, Tag, Writer};
 use cardlab_conformance::monitor::{Facts, Monitors};
@@ -579,7 +579,7 @@ impl Torn {
     fn new() -> Option<Torn> {
         thread_local! {
             static BLANK: RefCell<Silicon> =
-                RefCell::new(Silicon::format(Tear::new(Pages::new(64 * 1024))));
+                RefCell::new(Silicon::format(Tear::new(Wear::new(Pages::new(64 * 1024)))));
         }
         let mut store = BLANK.with_borrow_mut(Silicon::fork);
         let len = u32::try_from(LEN).ok()?;

@@ -147,6 +147,12 @@ pub trait Applet: Send + Sync {
         false
     }
 
+    /// Whether the card blocks itself for good when its memory fails in this command,
+    /// which was answered '6581'.
+    fn ends_card_when_memory_fails(&self, _command: &Command<'_>) -> bool {
+        false
+    }
+
     /// Answers another applet's [`Ctx::call`] in this applet's own context.
     ///
     /// `data` is lent by the caller; the answer is left at its start and its

@@ -7,9 +7,14 @@
 
 use super::{Ctx, Latch, Nv, Plan, Transient};
 use crate::crypto::equal;
+use xxhash_rust::xxh3::xxh3_64;
 
 /// The greatest number of PIN bytes.
 const LEN_MAX: usize = 16;
+/// Where the sum over the bytes before it stands.
+const AT_SUM: usize = 1 + LEN_MAX;
+/// The PIN as it is kept.
+const VALUE_LEN: usize = AT_SUM + 4;
 
 /// A PIN of 0 to 16 bytes with a try counter and a flag "verified".
 ///
@@ -17,8 +22,8 @@ const LEN_MAX: usize = 16;
 /// SELECT.
 #[derive(Debug)]
 pub struct OwnerPin {
-    /// Length byte, then the PIN, then zeros.
-    value: Nv<[u8; 1 + LEN_MAX]>,
+    /// Length byte, then the PIN, then zeros, then a sum of these.
+    value: Nv<[u8; VALUE_LEN]>,
     limit: Nv<u8>,
     tries: Latch<u8>,
     verified: Transient<bool>,
@@ -61,7 +66,8 @@ impl OwnerPin {
     /// Compares, constant in time; whether it was the PIN.
     ///
     /// Blocked, it is never the PIN and nothing is compared. Right, the counter is
-    /// full again and the flag stands; wrong, the flag falls.
+    /// full again and the flag stands; wrong, the flag falls. Where memory does not take
+    /// the counter, the flag falls with the fault.
     #[inline]
     pub fn check(&self, ctx: &mut Ctx<'_>, pin: &[u8]) -> bool {
         let Some(left) = self.tries_left(ctx).checked_sub(1) else {
@@ -91,17 +97,33 @@ impl OwnerPin {
         ctx.set(&self.verified, false);
     }
 
+    /// Whether it is as it was set: no PIN matches one whose cells have lost it.
+    #[must_use]
+    #[inline]
+    pub fn is_whole(&self, ctx: &Ctx<'_>) -> bool {
+        let value = ctx.get(&self.value);
+        value[AT_SUM..] == sum(&value)
+    }
+
+    /// Whether one was ever set, and not set to none.
+    #[must_use]
+    pub fn is_set(&self, ctx: &Ctx<'_>) -> bool {
+        ctx.get(&self.value)[0] != 0
+    }
+
     /// Whether there is none: its length is 0.
     #[must_use]
     #[inline]
     pub fn is_empty(&self, ctx: &Ctx<'_>) -> bool {
-        ctx.get(&self.value)[0] == 0
+        ctx.get(&self.value)[0] == 0 && self.is_whole(ctx)
     }
 
     /// Its bytes, zeros behind them, for who must bind something to them.
     #[must_use]
     pub fn expose(&self, ctx: &Ctx<'_>) -> [u8; LEN_MAX] {
-        let [_, pin @ ..] = ctx.get(&self.value);
+        let value = ctx.get(&self.value);
+        let mut pin = [0; LEN_MAX];
+        pin.copy_from_slice(&value[1..AT_SUM]);
         pin
     }
 
@@ -125,10 +147,24 @@ impl OwnerPin {
     }
 }
 
-/// The PIN as it is kept: length, bytes, zeros.
-fn framed(pin: &[u8]) -> Option<[u8; 1 + LEN_MAX]> {
-    let mut value = [0; 1 + LEN_MAX];
+/// The PIN as it is kept: length, bytes, zeros, sum.
+#[inline]
+fn framed(pin: &[u8]) -> Option<[u8; VALUE_LEN]> {
+    let mut value = [0; VALUE_LEN];
     value[0] = u8::try_from(pin.len()).ok()?;
-    value.get_mut(1..=pin.len())?.copy_from_slice(pin);
+    value
+        .get_mut(1..=pin.len())
+        .filter(|_| pin.len() <= LEN_MAX)?
+        .copy_from_slice(pin);
+    let sum = sum(&value);
+    value[AT_SUM..].copy_from_slice(&sum);
     Some(value)
+}
+
+/// Half of the XXH3 sum of what stands before it; whoever writes here past the applet
+/// could make it anew, so it is there for cells that lose their bytes and no more.
+#[inline]
+fn sum(value: &[u8; VALUE_LEN]) -> [u8; 4] {
+    let [a, b, c, d, ..] = xxh3_64(&value[..AT_SUM]).to_be_bytes();
+    [a, b, c, d]
 }

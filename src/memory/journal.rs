@@ -26,7 +26,7 @@
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::medium::Medium;
-use super::store::Damaged;
+use super::store::{Damaged, Fault};
 
 /// What a formatted medium begins with.
 const MAGIC: &[u8; 8] = b"CARDMEM\0";
@@ -99,6 +99,9 @@ pub(super) struct Journal {
     /// Where the next entry will be written.
     next_at: u32,
     bytes_used: u32,
+    /// Its entries stay in force for good: bytes could not be put in place, or no new
+    /// generation could be begun.
+    is_stuck: bool,
     chunk: Box<[u8; CHUNK as usize]>,
 }
 
@@ -119,11 +122,12 @@ impl Journal {
         medium.write(0, &plate);
         let mut journal = Journal::with_size(size);
         journal.retire(medium);
-        Some(journal)
+        Some(journal).filter(|journal| !journal.is_stuck)
     }
 
     /// The journal of a formatted medium, in which no entry is in force any
-    /// more: latches are in place, and what an update left unfinished is undone.
+    /// more: latches are in place, and what an update left unfinished is undone. Where
+    /// cells do not take that, it is stuck.
     pub(super) fn recover(medium: &mut impl Medium) -> Result<Journal, Damaged> {
         let mut journal = Journal::with_size(Journal::read_size(medium)?);
         journal.generation = [0, 1]
@@ -169,6 +173,7 @@ impl Journal {
             entries: Vec::with_capacity(32),
             next_at: ENTRIES_AT,
             bytes_used: 0,
+            is_stuck: false,
             chunk: Box::new([0; CHUNK as usize]),
         }
     }
@@ -213,6 +218,18 @@ impl Journal {
         self.entries.is_empty()
     }
 
+    /// Whether its entries stay in force for good, so that nothing can change any more.
+    #[inline]
+    pub(super) fn is_stuck(&self) -> bool {
+        self.is_stuck
+    }
+
+    /// Says that bytes of an entry could not be put in place.
+    #[cold]
+    pub(super) fn stick(&mut self) {
+        self.is_stuck = true;
+    }
+
     /// How many entries are in force.
     #[inline]
     pub(super) fn len(&self) -> usize {
@@ -243,7 +260,10 @@ impl Journal {
 
     /// Makes an entry: for an undo of what stands at `at`, for a latch of
     /// `bytes`, which are to be written there. The entry is whole when this
-    /// returns. False, and nothing done, where the journal is full.
+    /// returns.
+    ///
+    /// # Errors
+    /// The fault, and no entry made, where the journal is full or its cells are worn.
     #[inline]
     pub(super) fn record(
         &mut self,
@@ -251,10 +271,8 @@ impl Journal {
         kind: Kind,
         at: u32,
         bytes: &[u8],
-    ) -> bool {
-        let Ok(len) = u32::try_from(bytes.len()) else {
-            return false;
-        };
+    ) -> Result<(), Fault> {
+        let len = u32::try_from(bytes.len()).map_err(|_| Fault::JournalFull)?;
         // The last sixteenth is kept for latches: a try counter can move in an
         // update that has filled the journal.
         let room = |all: u32| match kind {
@@ -262,7 +280,7 @@ impl Journal {
             Kind::Latch => all,
         };
         if self.entries.len() >= room(self.size.entries) as usize {
-            return false;
+            return Err(Fault::JournalFull);
         }
         let inline = if bytes.len() <= INLINE {
             match kind {
@@ -272,10 +290,12 @@ impl Journal {
             }
         } else {
             if len > room(self.size.bytes).saturating_sub(self.bytes_used) {
-                return false;
+                return Err(Fault::JournalFull);
             }
             let used = self.bytes_used;
-            self.keep(medium, kind, at, bytes);
+            if !self.keep(medium, kind, at, bytes) {
+                return Err(Fault::Worn);
+            }
             self.bytes_used += len;
             u64::from(used)
         };
@@ -285,31 +305,39 @@ impl Journal {
             len,
             inline,
         };
-        medium.write(self.next_at, &entry.encode(self.generation));
+        if !burn(medium, self.next_at, &entry.encode(self.generation)) {
+            return Err(Fault::Worn);
+        }
         self.push(entry);
-        true
+        Ok(())
     }
 
-    /// Copies what does not fit into an entry, before there is one.
+    /// Copies what does not fit into an entry, before there is one. False where the
+    /// cells did not take it.
     #[inline]
-    fn keep(&mut self, medium: &mut impl Medium, kind: Kind, at: u32, bytes: &[u8]) {
+    fn keep(&mut self, medium: &mut impl Medium, kind: Kind, at: u32, bytes: &[u8]) -> bool {
         let to = self.kept_at(self.bytes_used);
         let mut done = 0;
         for part in bytes.chunks(CHUNK as usize) {
-            match kind {
-                Kind::Latch => medium.write(to + done, part),
+            let kept = match kind {
+                Kind::Latch => part,
                 Kind::Undo => {
                     let old = &mut self.chunk[..part.len()];
                     medium.read(at + done, old);
-                    medium.write(to + done, old);
+                    old
                 }
+            };
+            if !burn(medium, to + done, kept) {
+                return false;
             }
             done += CHUNK;
         }
+        true
     }
 
     /// Puts the old bytes back in place, the newest first, down to the first
-    /// `down_to` entries. The entries stay in force.
+    /// `down_to` entries. The entries stay in force; where the cells do not take the
+    /// bytes, for good.
     pub(super) fn undo(&mut self, medium: &mut impl Medium, down_to: usize) {
         for index in (down_to..self.entries.len()).rev() {
             self.put(medium, index, Kind::Undo);
@@ -325,7 +353,8 @@ impl Journal {
             return;
         }
         if let Some(bytes) = entry.inline.to_be_bytes().get(..entry.len as usize) {
-            medium.write(entry.at, bytes);
+            let taken = burn(medium, entry.at, bytes);
+            self.is_stuck |= !taken;
             return;
         }
         let from = self.kept_at(u32::try_from(entry.inline).unwrap_or(u32::MAX));
@@ -334,21 +363,27 @@ impl Journal {
             let len = (entry.len - done).min(CHUNK);
             let part = &mut self.chunk[..len as usize];
             medium.read(from.saturating_add(done), part);
-            medium.write(entry.at.saturating_add(done), part);
+            let taken = burn(medium, entry.at.saturating_add(done), part);
+            self.is_stuck |= !taken;
             done += len;
         }
     }
 
-    /// Begins a new generation, by one write: no entry is in force any more.
+    /// Begins a new generation, by one write: no entry is in force any more. Where the
+    /// cells do not take it, or the journal is stuck already, it is stuck with the
+    /// entries that it has.
     #[inline]
     pub(super) fn retire(&mut self, medium: &mut impl Medium) {
-        self.generation = self.generation.wrapping_add(1);
+        let generation = self.generation.wrapping_add(1);
         let mut slot = [0; SLOT_LEN as usize];
-        slot[..8].copy_from_slice(&self.generation.to_be_bytes());
+        slot[..8].copy_from_slice(&generation.to_be_bytes());
         let check = xxh3_64(&slot[..8]);
         slot[8..].copy_from_slice(&check.to_be_bytes());
-        let odd = if self.generation % 2 == 1 { 1 } else { 0 };
-        medium.write(SLOTS_AT + odd * SLOT_LEN, &slot);
+        let odd = if generation % 2 == 1 { 1 } else { 0 };
+        if self.is_stuck || !burn(medium, SLOTS_AT + odd * SLOT_LEN, &slot) {
+            return self.stick();
+        }
+        self.generation = generation;
         self.entries.clear();
         self.next_at = ENTRIES_AT;
         self.bytes_used = 0;
@@ -372,6 +407,7 @@ impl Journal {
         fork.entries.extend_from_slice(&self.entries);
         fork.next_at = self.next_at;
         fork.bytes_used = self.bytes_used;
+        fork.is_stuck = self.is_stuck;
         fork
     }
 }
@@ -429,6 +465,13 @@ fn left_aligned(bytes: &[u8]) -> u64 {
 #[inline]
 fn leftmost(word: u64, len: u32) -> u64 {
     word & !u64::MAX.checked_shr(8 * len).unwrap_or(0)
+}
+
+/// One physical write, read back: whether the cells hold it.
+#[inline]
+pub(super) fn burn(medium: &mut impl Medium, at: u32, bytes: &[u8]) -> bool {
+    medium.write(at, bytes);
+    medium.holds(at, bytes)
 }
 
 /// The `N` bytes of a medium from `at` on.

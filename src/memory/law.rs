@@ -6,14 +6,20 @@
 //! recovery is cut at each of its writes, and the recovery after that once more.
 //! Then memory must be what the model kept before the interrupted step or after
 //! it, and must go on working.
+//!
+//! In the same way cells are worn out at each write in turn. A step that finds out is
+//! refused, and its update with it: memory must be what the model kept before that update,
+//! with power and after it went, but for what worn cells have lost.
 
+use core::ops::Range;
 use std::collections::BTreeMap;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
-use super::{Cut, Ending, Fault, JournalSize, Mark, Object, Owner, Pages, Store, Tear};
+use super::{Cells, Cut, Ending, Fault, JournalSize, Mark, Medium, Object, Owner, Pages, Store};
+use super::{Tear, Wear, Worn};
 
 /// One step. Objects with an even index are written, those with an odd one are
 /// latched: bytes are of one kind.
@@ -65,7 +71,7 @@ impl Model {
 
     /// Takes one step with the store, and takes it back where that was too much
     /// for the journal.
-    fn step(&mut self, store: &mut Store, step: Step) {
+    fn step(&mut self, store: &mut Store<impl Medium>, step: Step) {
         let unchanged = self.clone();
         self.take(store, step);
         if let Some(fault) = store.take_fault() {
@@ -76,7 +82,7 @@ impl Model {
         }
     }
 
-    fn take(&mut self, store: &mut Store, step: Step) {
+    fn take(&mut self, store: &mut Store<impl Medium>, step: Step) {
         match step {
             Step::Begin => {
                 store.begin();
@@ -112,50 +118,60 @@ impl Model {
                     self.now.push((Owner(owner), vec![0; len as usize]));
                 }
             }
-            Step::Change {
-                object,
-                offset,
-                len,
-                byte,
-            } => self.change(store, object, offset, len, byte),
+            Step::Change { byte, .. } => self.change(store, step, byte),
         }
     }
 
-    fn change(&mut self, store: &mut Store, object: usize, offset: u32, len: usize, byte: u8) {
-        let handles: Vec<Object> = store.objects().collect();
+    /// The object that a change is to, and the bytes of it; `None` where there is none.
+    fn target(&self, store: &Store<impl Medium>, step: Step) -> Option<(usize, Range<usize>)> {
+        let Step::Change {
+            object,
+            offset,
+            len,
+            ..
+        } = step
+        else {
+            return None;
+        };
         // After the cut the store knows objects that it has not.
-        let count = handles.len().min(self.now.len());
-        if count == 0 {
-            return;
-        }
-        let index = object % count;
+        let count = store.objects().count().min(self.now.len());
+        let index = object.checked_rem(count)?;
         let all = self.now[index].1.len();
-        let offset = offset.min(handles[index].len());
-        let start = offset as usize;
-        let end = (start + len).min(all);
-        let bytes: Vec<u8> = (byte..=u8::MAX)
-            .chain(0..byte)
-            .cycle()
-            .take(end.saturating_sub(start))
-            .collect();
-        let place = start..start + bytes.len();
+        let start = all.min(offset as usize);
+        Some((index, start..(start + len).min(all)))
+    }
+
+    fn change(&mut self, store: &mut Store<impl Medium>, step: Step, byte: u8) {
+        let Some((index, place)) = self.target(store, step) else {
+            return;
+        };
+        let Some(object) = store.objects().nth(index) else {
+            return;
+        };
+        let values = (byte..=u8::MAX).chain(0..byte).cycle();
+        let bytes: Vec<u8> = values.take(place.len()).collect();
+        let offset = u32::try_from(place.start).unwrap();
         if index.is_multiple_of(2) {
-            store.write(handles[index], offset, &bytes);
+            store.write(object, offset, &bytes);
             self.now[index].1[place].copy_from_slice(&bytes);
         } else {
-            store.latch(handles[index], offset, &bytes);
-            // A latch holds in whatever may come back, as far as the object is there.
-            let marks = self.marks.iter_mut().map(|(_, objects)| objects);
-            for objects in marks.chain(&mut self.before).chain([&mut self.now]) {
-                if let Some((_, old)) = objects.get_mut(index) {
-                    old[place.clone()].copy_from_slice(&bytes);
-                }
+            store.latch(object, offset, &bytes);
+            self.latched(index, &place, &bytes);
+        }
+    }
+
+    /// A latch holds in whatever may come back, as far as the object is there.
+    fn latched(&mut self, index: usize, place: &Range<usize>, bytes: &[u8]) {
+        let marks = self.marks.iter_mut().map(|(_, objects)| objects);
+        for objects in marks.chain(&mut self.before).chain([&mut self.now]) {
+            if let Some((_, old)) = objects.get_mut(index) {
+                old[place.clone()].copy_from_slice(bytes);
             }
         }
     }
 }
 
-fn objects(store: &Store) -> Objects {
+fn objects(store: &Store<impl Medium>) -> Objects {
     let bytes = |object: Object| {
         let mut bytes = Vec::new();
         store.append_to(object, 0, object.len(), &mut bytes);
@@ -386,4 +402,154 @@ fn roll_back_and_recovery_agree_even_where_writes_and_latches_meet() {
         Ok(())
     });
     result.unwrap_or_else(|failure| panic!("{failure}"));
+}
+
+/// A memory whose cells can wear out.
+type Wearing = Store<Wear<Pages>>;
+
+/// What wearing cells out came to.
+#[derive(Debug, Default)]
+struct WornOut {
+    /// Runs in which cells wore out, by what became of them.
+    runs: BTreeMap<String, u64>,
+    /// Steps that were refused for it.
+    refused: u64,
+    /// Runs that ended with a memory that takes no change any more.
+    ended: u64,
+    /// Runs that ended with other bytes in worn cells than the model has.
+    lost: u64,
+    /// Runs that ended without a place where free memory begins.
+    gone: u64,
+}
+
+/// Whether an address is worn.
+fn is_worn(store: &Wearing, at: u32) -> bool {
+    let mut worn = store.medium().worn().iter();
+    worn.any(|cells| cells.contains(&at))
+}
+
+/// Whether memory holds this but for bytes in worn cells.
+fn holds_but_worn(store: &Wearing, expected: &Objects) -> bool {
+    let handles: Vec<Object> = store.objects().collect();
+    let alike = |(object, expected): (&Object, &(Owner, Vec<u8>))| {
+        let mut found = Vec::new();
+        store.append_to(*object, 0, object.len(), &mut found);
+        object.owner() == expected.0
+            && found.len() == expected.1.len()
+            && (object.reference().number()..)
+                .zip(found.iter().zip(&expected.1))
+                .all(|(at, (found, expected))| found == expected || is_worn(store, at))
+    };
+    handles.len() == expected.len() && handles.iter().zip(expected).all(alike)
+}
+
+/// Takes a step with the memory; one that it refuses is taken back with its update.
+/// Whether it was refused for worn cells.
+fn step_worn(model: &mut Model, store: &mut Wearing, step: Step) -> bool {
+    let unchanged = model.clone();
+    let target = model.target(store, step);
+    model.take(store, step);
+    let Some(fault) = store.take_fault() else {
+        return false;
+    };
+    store.roll_back();
+    store.take_fault();
+    *model = unchanged;
+    if let Some((index, place)) = target
+        && index % 2 == 1
+        && let Some((_, found)) = objects(store).get(index)
+    {
+        // No roll-back undoes a latch: it stands as far as its cells took it.
+        model.latched(index, &place, &found[place.clone()]);
+    }
+    model.roll_back();
+    fault == Fault::Worn
+}
+
+/// Takes these steps on a memory whose cells wear out at each write in turn.
+fn wear_out(blank: &mut Wearing, steps: &[Step], sum: &mut WornOut) {
+    for cells in Cells::ALL {
+        for after_writes in 0.. {
+            let mut store = blank.fork();
+            store.medium_mut().arm(Worn {
+                after_writes,
+                cells,
+            });
+            let mut model = Model::default();
+            for step in steps {
+                sum.refused += u64::from(step_worn(&mut model, &mut store, *step));
+                check_worn(&store, &model.now, cells, step);
+            }
+            if store.medium().worn().is_empty() {
+                break;
+            }
+            *sum.runs.entry(format!("{cells:?}")).or_default() += 1;
+            store.recover();
+            if store.is_stuck() && is_worn(&store, store.top_at()) || store.fault().is_some() {
+                sum.gone += 1;
+                continue;
+            }
+            check_worn(&store, model.durable(), cells, &"power");
+            store.recover();
+            check_worn(&store, model.durable(), cells, &"power twice");
+            sum.lost += u64::from(objects(&store) != *model.durable());
+            let model = &mut Model {
+                now: objects(&store),
+                ..Model::default()
+            };
+            let last = Step::Change {
+                object: 0,
+                offset: 0,
+                len: 1,
+                byte: 0xEE,
+            };
+            sum.ended += u64::from(step_worn(model, &mut store, last));
+        }
+    }
+}
+
+/// The law of worn cells: a memory that takes changes holds what it should; one that
+/// takes none any more does so but for what worn cells hold, and is as good as gone where
+/// these are the ones that say where free memory begins.
+fn check_worn(store: &Wearing, expected: &Objects, cells: Cells, after: &dyn std::fmt::Debug) {
+    let holds = if store.is_stuck() {
+        is_worn(store, store.top_at()) || holds_but_worn(store, expected)
+    } else {
+        objects(store) == *expected
+    };
+    assert!(
+        holds,
+        "{cells:?}, {:?}, after {after:?}:\n{:?}\nis not\n{expected:?}",
+        store.medium().worn(),
+        objects(store)
+    );
+}
+
+#[test]
+fn an_update_that_meets_worn_cells_is_refused_whole_and_the_rest_holds() {
+    let mut runner = TestRunner::new(Config {
+        cases: 96,
+        failure_persistence: None,
+        ..Config::default()
+    });
+    let size = JournalSize {
+        entries: 16,
+        bytes: 512,
+    };
+    let start = [
+        Step::Allocate { owner: 1, len: 40 },
+        Step::Allocate { owner: 2, len: 20 },
+    ];
+    let sum = std::cell::RefCell::new(WornOut::default());
+    let result = runner.run(&vec(step(), 1..30), |steps| {
+        let mut blank = Wearing::format_with(Wear::new(Pages::new(6 * 1024)), size);
+        let steps = [&start[..], &steps[..]].concat();
+        wear_out(&mut blank, &steps, &mut sum.borrow_mut());
+        Ok(())
+    });
+    let sum = sum.into_inner();
+    println!("{sum:?}");
+    result.unwrap_or_else(|failure| panic!("{failure}"));
+    assert!(sum.runs.values().all(|runs| *runs > 1000) && sum.refused > 1000);
+    assert!(sum.ended > 0 && sum.lost > 0 && sum.gone > 0);
 }

@@ -3,7 +3,8 @@
 //! [`Medium`] is the seam between what a memory promises (`store.rs`) and what
 //! silicon does: it can only be read and written, and a write is what loss of
 //! power can interrupt. [`Pages`] is the medium of a virtual card; it never
-//! fails. `tear.rs` wraps any medium and takes its power away.
+//! fails. `tear.rs` wraps any medium and takes its power away, `wear.rs` wears its
+//! cells out.
 
 use core::fmt;
 use std::sync::Arc;
@@ -21,6 +22,16 @@ pub trait Medium {
     /// Replaces the bytes from address `at` on: one physical write, which loss
     /// of power either prevents, or tears, or finds done.
     fn write(&mut self, at: u32, bytes: &[u8]);
+
+    /// Whether these bytes stand from address `at` on: what a write left, read back.
+    fn holds(&self, at: u32, bytes: &[u8]) -> bool;
+
+    /// A second medium with the same bytes and with power. From now on each sees its
+    /// own writes only.
+    #[must_use]
+    fn fork(&mut self) -> Self
+    where
+        Self: Sized;
 }
 
 /// Bytes in a page.
@@ -55,14 +66,6 @@ impl Pages {
         }
     }
 
-    /// A second medium with the same bytes. From now on each sees its own
-    /// writes only; a page is copied when one of the two writes to it.
-    #[must_use]
-    pub fn fork(&mut self) -> Pages {
-        let table = self.table.iter_mut().map(Page::share).collect();
-        Pages { table }
-    }
-
     /// How many bytes this medium holds alone, shared with no other.
     #[must_use]
     pub fn own_bytes(&self) -> usize {
@@ -79,6 +82,18 @@ impl Pages {
                 into[part.clone()].copy_from_slice(&page.bytes()[start..][..part.len()]);
             }
         }
+    }
+
+    /// The general case: any range, over the edges of pages and of the medium.
+    #[cold]
+    fn holds_across(&self, at: u32, bytes: &[u8]) -> bool {
+        Parts::of(at, bytes.len()).all(|(index, start, part)| {
+            let bytes = &bytes[part];
+            match self.table.get(index) {
+                Some(page) => page.bytes()[start..][..bytes.len()] == *bytes,
+                None => bytes.iter().all(|byte| *byte == 0),
+            }
+        })
     }
 
     /// The general case: any range, over the edges of pages and of the medium,
@@ -120,6 +135,22 @@ impl Medium for Pages {
         } else {
             self.write_across(at, bytes);
         }
+    }
+
+    #[inline]
+    fn holds(&self, at: u32, bytes: &[u8]) -> bool {
+        let (index, start) = (at as usize / PAGE, at as usize % PAGE);
+        let page = self.table.get(index).map(Page::bytes);
+        match page.and_then(|page| page.get(start..start + bytes.len())) {
+            Some(held) => held == bytes,
+            None => self.holds_across(at, bytes),
+        }
+    }
+
+    /// A page is copied when one of the two writes to it.
+    fn fork(&mut self) -> Pages {
+        let table = self.table.iter_mut().map(Page::share).collect();
+        Pages { table }
     }
 }
 

@@ -21,6 +21,10 @@
 //! - Whatever is asked for outside of an object reads as zero and writes nothing.
 //!   It is a [`Fault`], which stays until it is taken, and while it does,
 //!   nothing commits.
+//! - A write, a latch or the end of an update that cells do not take is a
+//!   [`Fault::Worn`]: the update is rolled back, and nothing of it is there. Where cells do
+//!   not take the roll-back either, or a latch, nothing changes any more, and all objects
+//!   are as before the update but for the bytes in the worn cells.
 //! - The law: after any loss of power and [`Store::recover`], itself interrupted
 //!   any number of times, all objects are as they were after the last commit, or
 //!   as after the commit that was interrupted, and with every latch made since.
@@ -31,14 +35,17 @@
 //!
 //! # Assumptions
 //!
-//! Of a medium:
+//! Of a medium whose cells are not worn:
 //!
 //! 1. Writes reach it in the order in which they were made.
 //! 2. Loss of power touches at most the one write that it interrupts, and of
 //!    that no byte outside of its range. Inside, any bytes may be left:
 //!    [`Ending`] has some that are worse than others.
 //! 3. After it, no write happens until power is back.
-//! 4. Otherwise bytes stay. Wear is not modelled.
+//! 4. Otherwise bytes stay.
+//!
+//! Cells may wear out in a write: of its range they hold for good what they happen to
+//! hold, and later writes change nothing there ([`Wear`]). The medium says nothing of it.
 //!
 //! And that a sum of 64 bits (XXH3) over 24 bytes does not match by accident.
 //!
@@ -93,6 +100,13 @@
 //! last write is a slot, at which everything is in place: whichever slot is in
 //! force afterwards, the same objects are.
 //!
+//! *Worn cells are found out.* Every write is read back before the next one is made. An
+//! entry that is not whole is none, and nothing was changed in place for it. Bytes that are
+//! not in place have their entry, and the roll-back puts back what its cells take. A
+//! commit that is not whole leaves the other slot in force, and with it the entries. Entries
+//! that cannot be put in place, and those that no slot can retire, stay in force for good:
+//! the journal is *stuck*, each recovery does the same again, and no change is begun.
+//!
 //! *Nothing that an applet stores is ever read as an entry.* Entries lie at fixed
 //! places, where bytes from outside fill at most 8 of the 32. A journal with
 //! entries of different lengths one behind the other has left-over bytes of old
@@ -117,12 +131,14 @@ mod medium;
 mod store;
 mod tear;
 mod transient;
+mod wear;
 
 pub use journal::JournalSize;
 pub use medium::{Medium, Pages};
 pub use store::{Damaged, Fault, Mark, Object, Owner, Ref, Store};
 pub use tear::{Cut, Ending, Tear};
 pub use transient::{Ram, RamObject};
+pub use wear::{Cells, Wear, Worn};
 
-/// The memory of a card, whose power can be cut.
-pub type Silicon = Store<Tear<Pages>>;
+/// The memory of a card, whose power can be cut and whose cells can wear out.
+pub type Silicon = Store<Tear<Wear<Pages>>>;

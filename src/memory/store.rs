@@ -7,7 +7,7 @@
 use core::cell::Cell;
 use core::fmt;
 
-use super::journal::{Journal, JournalSize, Kind, read_array};
+use super::journal::{Journal, JournalSize, Kind, burn, read_array};
 use super::medium::{Medium, Pages};
 use super::tear::Tear;
 
@@ -109,6 +109,9 @@ pub enum Fault {
     /// More was written in one update than the journal can undo.
     #[error("an update too large for the journal")]
     JournalFull,
+    /// Cells that do not take what is written: the update is rolled back.
+    #[error("worn out cells of the memory")]
+    Worn,
     /// The memory cannot be understood at power-on.
     #[error("the memory is damaged")]
     Damaged,
@@ -144,6 +147,8 @@ pub struct Store<M: Medium = Tear<Pages>> {
     starts: Vec<u64>,
     /// Whether an update is open.
     open: bool,
+    /// The journal was stuck when the update was opened: nothing changes in it.
+    frozen: bool,
     /// How many entries the journal had at the last mark.
     floor: usize,
     /// Memory from here on is newer than the update and all its marks: nobody
@@ -202,6 +207,7 @@ impl<M: Medium> Store<M> {
             top: 0,
             starts: Vec::new(),
             open: false,
+            frozen: false,
             floor: 0,
             fresh: 0,
             fault: Cell::new(None),
@@ -259,16 +265,20 @@ impl<M: Medium> Store<M> {
 /// Objects.
 impl<M: Medium> Store<M> {
     /// Allocates an object of `len` zero bytes. `None` where memory has not so
-    /// much left, or where the journal is full, which is a fault besides.
+    /// much left, or where the journal is full or cells are worn, which is a fault
+    /// besides.
     pub fn allocate(&mut self, owner: Owner, len: u32) -> Option<Object> {
         let at = self.top;
         let top = self.after(len)?;
         let [a, b, c, d] = len.to_be_bytes();
         let alone = self.enter();
         // Free memory belongs to nobody: only the step of `top` is an update.
-        clear(&mut self.medium, at + HEADER_LEN, top);
-        self.medium.write(at, &[a, b, c, d, owner.0, 0, 0, 0]);
-        let done = self.put(Kind::Undo, self.journal.end(), &top.to_be_bytes());
+        let taken = clear(&mut self.medium, at + HEADER_LEN, top)
+            && burn(&mut self.medium, at, &[a, b, c, d, owner.0, 0, 0, 0]);
+        if !taken {
+            self.raise(Fault::Worn);
+        }
+        let done = taken && self.put(Kind::Undo, self.journal.end(), &top.to_be_bytes());
         if done {
             self.top = top;
             self.set_start(at);
@@ -442,20 +452,33 @@ impl<M: Medium> Store<M> {
         }
     }
 
-    /// One write, of which the journal knows. False, and a fault, if it is full.
+    /// One write, of which the journal knows. False, and a fault, if it is full, or if
+    /// cells are worn.
     #[inline]
     fn put(&mut self, kind: Kind, at: u32, bytes: &[u8]) -> bool {
         if bytes.is_empty() {
             return true;
         }
-        let known = at >= self.fresh
-            || kind == Kind::Undo && self.journal.covers(self.floor, at, bytes.len());
-        if !known && !self.journal.record(&mut self.medium, kind, at, bytes) {
-            self.raise(Fault::JournalFull);
+        // After worn cells were met nothing more is done: the update is lost.
+        if self.journal.is_stuck() || self.fault.get() == Some(Fault::Worn) {
+            self.raise(Fault::Worn);
             return false;
         }
-        self.medium.write(at, bytes);
-        true
+        let known = at >= self.fresh
+            || kind == Kind::Undo && self.journal.covers(self.floor, at, bytes.len());
+        if !known && let Err(fault) = self.journal.record(&mut self.medium, kind, at, bytes) {
+            self.raise(fault);
+            return false;
+        }
+        let taken = burn(&mut self.medium, at, bytes);
+        if !taken {
+            self.raise(Fault::Worn);
+            if !known && kind == Kind::Latch {
+                // No roll-back undoes it, so nothing may come after it.
+                self.journal.stick();
+            }
+        }
+        taken
     }
 }
 
@@ -467,34 +490,41 @@ impl<M: Medium> Store<M> {
     pub fn begin(&mut self) {
         if !self.open {
             self.open = true;
+            self.frozen = self.journal.is_stuck();
             self.floor = 0;
             self.fresh = self.top;
         }
     }
 
     /// Ends the update: what was written stays. An update with a fault that was
-    /// not taken is rolled back instead.
+    /// not taken is rolled back instead, and so is one whose end the cells do not take,
+    /// which is a fault.
     #[inline]
     pub fn commit(&mut self) {
         if self.open {
             if self.fault.get().is_some() {
                 return self.roll_back();
             }
-            self.open = false;
-            if !self.journal.is_empty() {
+            if !self.journal.is_empty() && !self.frozen {
                 self.journal.retire(&mut self.medium);
+                if self.journal.is_stuck() {
+                    return self.roll_back();
+                }
             }
+            self.open = false;
         }
     }
 
-    /// Ends the update: what was written is undone, what was latched stays.
+    /// Ends the update: what was written is undone, what was latched stays. Where the
+    /// cells do not take that, it is a fault.
     pub fn roll_back(&mut self) {
         if self.open {
             self.open = false;
-            if !self.journal.is_empty() {
+            if !self.journal.is_empty() && !self.frozen {
                 self.journal.undo(&mut self.medium, 0);
                 self.journal.retire(&mut self.medium);
                 self.lower_top();
+                self.notice_stuck();
             }
         }
     }
@@ -516,6 +546,13 @@ impl<M: Medium> Store<M> {
         if self.open && mark.generation == self.journal.generation() {
             self.journal.undo(&mut self.medium, mark.entries);
             self.lower_top();
+            self.notice_stuck();
+        }
+    }
+
+    fn notice_stuck(&self) {
+        if self.journal.is_stuck() {
+            self.raise(Fault::Worn);
         }
     }
 
@@ -545,6 +582,13 @@ impl<M: Medium> Store<M> {
         }
     }
 
+    /// The first fault since it was last taken.
+    #[must_use]
+    #[inline]
+    pub fn fault(&self) -> Option<Fault> {
+        self.fault.get()
+    }
+
     /// The first fault since the last call, and forgets it.
     pub fn take_fault(&mut self) -> Option<Fault> {
         self.fault.take()
@@ -566,15 +610,24 @@ impl<M: Medium> Store<M> {
     pub(super) fn journal_generation(&self) -> u64 {
         self.journal.generation()
     }
+
+    pub(super) fn is_stuck(&self) -> bool {
+        self.journal.is_stuck()
+    }
+
+    /// Where it stands where free memory begins.
+    pub(super) fn top_at(&self) -> u32 {
+        self.journal.end()
+    }
 }
 
-impl Store {
+impl<M: Medium> Store<M> {
     /// A copy of this memory with power, in whatever state it is; from now on
     /// each sees its own changes only.
     #[must_use]
-    pub fn fork(&mut self) -> Store {
+    pub fn fork(&mut self) -> Store<M> {
         Store {
-            medium: Tear::new(self.medium.medium_mut().fork()),
+            medium: self.medium.fork(),
             journal: self.journal.fork(),
             starts: self.starts.clone(),
             fault: self.fault.clone(),
@@ -595,8 +648,9 @@ impl<M: Medium> fmt::Debug for Store<M> {
     }
 }
 
-/// Zeroes memory from `at` to `end`, writing only where it is not zero.
-fn clear(medium: &mut impl Medium, at: u32, end: u32) {
+/// Zeroes memory from `at` to `end`, writing only where it is not zero. False where the
+/// cells did not take it.
+fn clear(medium: &mut impl Medium, at: u32, end: u32) -> bool {
     let (mut at, end) = (at, end.min(medium.size()));
     let mut bytes = [0; CLEAR_LEN as usize];
     while at < end {
@@ -605,10 +659,13 @@ fn clear(medium: &mut impl Medium, at: u32, end: u32) {
         medium.read(at, part);
         if part.iter().any(|byte| *byte != 0) {
             part.fill(0);
-            medium.write(at, part);
+            if !burn(medium, at, part) {
+                return false;
+            }
         }
         at += len;
     }
+    true
 }
 
 #[cfg(test)]

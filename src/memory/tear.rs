@@ -172,6 +172,17 @@ impl<M: Medium> Medium for Tear<M> {
             self.medium.write(at, bytes);
         }
     }
+
+    /// Without power nobody reads back: it is as if the bytes stood there.
+    #[inline]
+    fn holds(&self, at: u32, bytes: &[u8]) -> bool {
+        self.is_cut || self.medium.holds(at, bytes)
+    }
+
+    /// With no write counted and no cut armed.
+    fn fork(&mut self) -> Tear<M> {
+        Tear::new(self.medium.fork())
+    }
 }
 
 #[cfg(test)]

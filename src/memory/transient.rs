@@ -120,6 +120,13 @@ impl Ram {
         self.bytes.as_mut_slice().zeroize();
     }
 
+    /// The first fault since it was last taken.
+    #[must_use]
+    #[inline]
+    pub fn fault(&self) -> Option<Fault> {
+        self.fault.get()
+    }
+
     /// The first fault since the last call, and forgets it.
     pub fn take_fault(&mut self) -> Option<Fault> {
         self.fault.take()

@@ -11,7 +11,9 @@ use crate::apdu::Sw;
 use crate::applet::{CardLifeCycle, Ctx, Hold, Privileges, Rom};
 use crate::crypto::Random;
 use crate::icc::{Icc, Lost};
-use crate::memory::{Cut, Damaged, Object, Owner, Pages, Ram, Silicon, Tear};
+use crate::memory::{
+    Cut, Damaged, Medium as _, Object, Owner, Pages, Ram, Silicon, Tear, Wear, Worn,
+};
 use std::sync::Arc;
 use thiserror::Error;
 
@@ -65,7 +67,7 @@ impl Card {
     /// else; the same seed makes the same card.
     #[must_use]
     pub fn manufacture(rom: &'static Rom, seed: u64) -> Card {
-        let mut memory = Silicon::format(Tear::new(Pages::new(MEMORY_LEN)));
+        let mut memory = Silicon::format(Tear::new(Wear::new(Pages::new(MEMORY_LEN))));
         let mut ram = Ram::new();
         let seed = seed_of(seed);
         memory.begin();
@@ -128,7 +130,7 @@ impl Card {
     /// # Errors
     /// [`NotThisCard`] where the memory is not of such a card.
     pub fn open(rom: &'static Rom, pages: Pages) -> Result<Card, NotThisCard> {
-        let memory = Silicon::open(Tear::new(pages))?;
+        let memory = Silicon::open(Tear::new(Wear::new(pages)))?;
         let mut ram = Ram::new();
         let system = System::over(memory.first().ok_or(NotThisCard::Registry)?);
         let layout = system.layout.peek(&memory);
@@ -171,10 +173,12 @@ impl Card {
         }
     }
 
-    /// The non-volatile memory as it lies there, for an image.
+    /// The non-volatile memory as it lies there, for an image, which does not keep the
+    /// wear of its cells.
     #[must_use]
     pub fn pages(&mut self) -> Pages {
-        self.memory.medium_mut().medium_mut().fork()
+        let wear = self.memory.medium_mut().medium_mut();
+        wear.medium_mut().fork()
     }
 
     /// What the non-volatile memory holds, its journal left out: two cards whose
@@ -191,6 +195,17 @@ impl Card {
         let medium = self.memory.medium_mut();
         medium.restore();
         medium.arm(cut);
+    }
+
+    /// Wears cells of the memory out, at a write to come; for good, and in the forks of
+    /// this card too.
+    pub fn wear(&mut self, worn: Worn) {
+        self.memory.medium_mut().medium_mut().arm(worn);
+    }
+
+    /// Takes back a [`wear`](Card::wear) that has not happened; whether it has.
+    pub fn spare(&mut self) -> bool {
+        self.memory.medium_mut().medium_mut().disarm()
     }
 
     /// How many physical writes the memory has made.

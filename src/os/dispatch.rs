@@ -3,9 +3,10 @@
 use super::card::Card;
 use super::channel::Gathered;
 use super::firewall::Broken;
+use super::registry::{Entry, Own as _};
 use crate::aid::Aid;
 use crate::apdu::{Class, Command, SecureMessaging, Sw};
-use crate::applet::CHANNELS;
+use crate::applet::{CHANNELS, CardLifeCycle};
 
 /// The index of the issuer domain: it was there first.
 const ISSUER_DOMAIN: usize = 0;
@@ -84,9 +85,30 @@ impl Card {
         let Some(index) = self.channels.selected(channel) else {
             return Ok(Sw::APPLET_SELECT_FAILED);
         };
-        self.enter(index, channel, answer, |guest, ctx| {
+        let sw = self.enter(index, channel, answer, |guest, ctx| {
             guest.process(ctx, command)
-        })
+        })?;
+        if sw == Sw::MEMORY_FAILURE {
+            self.memory_failed(index, command);
+        }
+        Ok(sw)
+    }
+
+    /// Ends the card's life where the applet says so: for good, or where the cells do not
+    /// take that, until power goes.
+    #[cold]
+    fn memory_failed(&mut self, index: usize, command: &Command<'_>) {
+        let ends = |entry: &Entry| entry.guest.ends_card_when_memory_fails(command);
+        if self.registry.get(index).is_some_and(ends) {
+            let state = CardLifeCycle::Terminated;
+            self.memory.begin();
+            self.system
+                .life_cycle
+                .poke(&mut self.memory, &(state as u8));
+            self.memory.commit();
+            self.memory.take_fault();
+            self.life_cycle = state;
+        }
     }
 
     /// SELECT by AID: the first applet or the next one that the name fits; a name

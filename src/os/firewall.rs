@@ -1,6 +1,8 @@
 //! The firewall: one applet's memory is lent to it for one command, as one update.
 //!
-//! `Ok` commits and `Err` rolls back; a fault ends in '6F00' with all rolled back.
+//! `Ok` commits and `Err` rolls back; a fault ends in '6F00' with all rolled back, or in
+//! '6581' where worn out cells are its cause. Transient memory has no roll-back: with '6581'
+//! it is cleared as by a reset, so that no right is won by a command that failed.
 //!
 //! Source: Java Card 3.0.4 Classic, runtime environment specification, 6 and 7.
 
@@ -8,6 +10,7 @@ use super::card::Card;
 use super::registry::Own;
 use crate::apdu::Sw;
 use crate::applet::{CHANNELS, CardLifeCycle, Ctx, Deed, Guest, Hold, Outcome};
+use crate::memory::Fault;
 
 /// A command could not be decided because the card is broken.
 #[derive(Debug)]
@@ -56,37 +59,68 @@ impl Card {
             draws: system.draws,
         };
         let outcome = work(&*entry.guest, &mut ctx);
-        let mut broken = self.take_fault();
+        let mut did = false;
         let outcome = match (outcome, deed) {
-            (Ok(reply), Some(deed)) if !broken => {
-                let done = self.perform(deed, channel);
-                broken = self.take_fault();
-                done.map(|()| reply)
+            (Ok(reply), Some(deed)) if !self.is_at_fault() => {
+                did = true;
+                self.perform(deed, channel).map(|()| reply)
             }
             (outcome, _) => outcome,
         };
-        if broken {
-            self.memory.roll_back();
-            answer.clear();
-            return Err(Broken);
-        }
-        match outcome {
-            Ok(reply) => {
+        let sw = match outcome {
+            Ok(reply) if !self.is_at_fault() => {
                 self.memory.commit();
-                Ok(reply.sw())
+                reply.sw()
+            }
+            Ok(_) => {
+                self.memory.roll_back();
+                Sw::NO_DIAGNOSIS
             }
             Err(sw) => {
                 self.memory.roll_back();
                 answer.clear();
-                Ok(sw)
+                sw
             }
+        };
+        if self.is_at_fault() {
+            answer.clear();
+            return self.answer_fault(did);
+        }
+        Ok(sw)
+    }
+
+    /// Whether there was a fault that was not answered.
+    #[inline]
+    fn is_at_fault(&self) -> bool {
+        self.memory.fault().is_some() | self.ram.fault().is_some()
+    }
+
+    /// The answer to a fault, after the roll-back; `did` is whether a deed was done.
+    ///
+    /// # Errors
+    /// [`Broken`] where it is not worn out cells.
+    #[cold]
+    fn answer_fault(&mut self, did: bool) -> Result<Sw, Broken> {
+        let (memory, ram) = (self.memory.take_fault(), self.ram.take_fault());
+        if did && self.reread().is_err() {
+            return Err(Broken);
+        }
+        match (memory, ram) {
+            (Some(Fault::Worn), None) => {
+                self.ram.clear_all();
+                Ok(Sw::MEMORY_FAILURE)
+            }
+            _ => Err(Broken),
         }
     }
 
-    /// Whether there was a fault since the last call.
-    #[inline]
-    fn take_fault(&mut self) -> bool {
-        self.memory.take_fault().is_some() | self.ram.take_fault().is_some()
+    /// What is known of the card's life and its applets, read from memory again after a
+    /// roll-back.
+    fn reread(&mut self) -> Result<(), Broken> {
+        let state = self.system.life_cycle.peek(&self.memory);
+        self.life_cycle = CardLifeCycle::from_byte(state).ok_or(Broken)?;
+        let registry = &mut self.registry;
+        registry.reread(&self.system, &self.memory).ok_or(Broken)
     }
 
     /// Does what a privileged applet asked for, in the update of its command.

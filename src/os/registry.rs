@@ -239,6 +239,18 @@ impl Registry {
         }
     }
 
+    /// Forgets the applets that memory does not list any more, and reads the states of
+    /// the others; `None` where an entry makes no sense.
+    pub(super) fn reread(&mut self, system: &System, memory: &Silicon) -> Option<()> {
+        let count = usize::from(system.count.peek(memory));
+        self.entries.truncate(count);
+        self.life_cycles.truncate(count);
+        for (state, cell) in self.life_cycles.iter_mut().zip(&system.entries) {
+            *state = Record::decode(&cell.peek(memory))?.life_cycle;
+        }
+        Some(())
+    }
+
     /// The applet with this index.
     #[inline]
     pub(super) fn get(&self, index: usize) -> Option<&Entry> {

@@ -416,7 +416,7 @@ impl Debit {
         ];
         let has = |number: &u16| self.elements.has(ctx, *number);
         // A PIN and its tries come both or not at all.
-        let pin_is_whole = has(&name::DGI_9010_PIN_TRIES) != self.pin.is_empty(ctx);
+        let pin_is_whole = has(&name::DGI_9010_PIN_TRIES) == self.pin.is_set(ctx);
         if !needed.iter().all(has) || !pin_is_whole || !self.has_what_it_offers(ctx) {
             return Err(Sw::CONDITIONS_NOT_MET);
         }

@@ -13,8 +13,8 @@
 //!
 //! The first '6985' says that the current directory has no account, or for the
 //! initializing commands no details file or no TAC key; with the PIN, that only its
-//! first change is missing. '6581', damaged memory, is never seen here: a card that
-//! is at fault answers '6F00'.
+//! first change is missing. '6581', worn out memory, comes from the operating system in
+//! whatever command writes, and after it in one of these the card is blocked for good.
 //!
 //! What is open in the public sources is decided here so:
 //!

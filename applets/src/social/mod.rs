@@ -244,6 +244,13 @@ impl Applet for SocialSecurity {
         }
     }
 
+    /// Damaged memory ends the card in the medical commands.
+    ///
+    /// Source: social security card specification, part 5, the commands of class B0.
+    fn ends_card_when_memory_fails(&self, command: &Command<'_>) -> bool {
+        command.class.base() == 0xB0
+    }
+
     /// Selecting SSSE anew is no selection of another application: rights stay as for
     /// any SELECT within the tree.
     fn keeps_state_when_selected_again(&self) -> bool {

@@ -33,7 +33,7 @@ impl SocialSecurity {
     /// VERIFY without data: '9000' where there is no PIN, else '63CX'.
     ///
     /// # Errors
-    /// '6A88' where none was ever loaded, '6983', '63CX'.
+    /// '6A88' where none was ever loaded, '6983', '6984' where memory has lost it, '63CX'.
     ///
     /// Source: social security card specification, part 5, VERIFY.
     pub(super) fn pin_status(&self, ctx: &Ctx<'_>) -> Outcome {
@@ -41,6 +41,7 @@ impl SocialSecurity {
         match self.pin.tries_left(ctx) {
             _ if self.pin.is_empty(ctx) => Ok(Reply::OK),
             0 => Err(Sw::METHOD_BLOCKED),
+            _ if !self.pin.is_whole(ctx) => Err(Sw::REFERENCE_DATA_NOT_USABLE),
             tries => Err(Sw::tries_left(tries)),
         }
     }
@@ -48,7 +49,7 @@ impl SocialSecurity {
     /// VERIFY.
     ///
     /// # Errors
-    /// '6A88' where no PIN was ever loaded, '6983', '63CX'.
+    /// '6A88' where no PIN was ever loaded, '6983', '6984' where memory has lost it, '63CX'.
     ///
     /// Source: social security card specification, part 5, VERIFY.
     #[inline]
@@ -62,7 +63,8 @@ impl SocialSecurity {
     ///
     /// # Errors
     /// '6A88' where no PIN was ever loaded, '6A80' where the new one is not of a length
-    /// that the issuer allows or where a first change changes nothing, '6983', '63CX'.
+    /// that the issuer allows or where a first change changes nothing, '6983', '6984' where
+    /// memory has lost the old one, '63CX'.
     ///
     /// Source: social security card specification, part 5, 7.3.
     pub(super) fn change_pin(&self, ctx: &mut Ctx<'_>, old: &[u8], new: &[u8]) -> Outcome {
@@ -144,6 +146,9 @@ impl SocialSecurity {
         let tries = self.pin.tries_left(ctx);
         if tries == 0 {
             return Err(Sw::METHOD_BLOCKED);
+        }
+        if !self.pin.is_whole(ctx) {
+            return Err(Sw::REFERENCE_DATA_NOT_USABLE);
         }
         if !pin.is_empty() && self.pin.is_empty(ctx) {
             return Err(Sw::tries_left(tries));

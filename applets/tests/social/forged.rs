@@ -6,7 +6,7 @@
 use crate::support::{Bench, CYCLIC_APPENDS, SELECT_DF01, SELECT_DF04, SELECT_ISD, SELECT_SSSE};
 use cardlab::crypto::Algorithm;
 use cardlab::icc::Icc;
-use cardlab::memory::{Medium, Pages, Ref, Silicon, Tear};
+use cardlab::memory::{Medium, Pages, Ref, Silicon, Tear, Wear};
 use cardlab::os::Card;
 
 /// Commands that walk the tree and read and write the bodies of all kinds of EFs.
@@ -88,7 +88,7 @@ fn a_forged_memory_neither_hangs_the_card_nor_takes_its_host_down() {
     // Nothing is activated, so that no rule keeps a command away.
     let mut issued = Bench::in_creation(Algorithm::Des, CYCLIC_APPENDS).card;
     let commands = walk();
-    let store = Silicon::open(Tear::new(issued.pages())).unwrap();
+    let store = Silicon::open(Tear::new(Wear::new(issued.pages()))).unwrap();
     let mut before = Ref::NONE;
     for object in store.objects() {
         let own = object.reference();

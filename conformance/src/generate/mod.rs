@@ -97,6 +97,7 @@ fn step(label: &str, action: Action, expect: &str) -> Step {
         accept: None,
         sometimes: None,
         torn: false,
+        worn: None,
         objects: BTreeMap::new(),
         save: None,
         same_as: None,

@@ -4,10 +4,11 @@
 
 use cardlab::crypto::Key;
 use cardlab::icc::Icc;
-use cardlab::memory::{Cut, Ending};
+use cardlab::memory::{Cells, Cut, Ending, Worn};
 use cardlab::os::Card;
 use cardlab_applets::ROM;
-use cardlab_conformance::subject::{Cuttable, Subject, Tearable};
+use cardlab_conformance::case;
+use cardlab_conformance::subject::{Cuttable, Mishap, Subject, Tearable};
 use cardlab_desk::hsm::CardKeys;
 use cardlab_desk::issue::issue;
 use cardlab_desk::profile::Profile;
@@ -54,7 +55,7 @@ impl Subject for Ours {
     }
 
     fn tearable(&self) -> Option<Box<dyn Tearable + '_>> {
-        Some(Box::new(Cuttable::new(self.fork(), cut)))
+        Some(Box::new(Cuttable::new(self.fork(), befall)))
     }
 
     fn key(&self, name: &str, version: u8) -> Option<Key> {
@@ -71,12 +72,32 @@ const TORN: [Ending; 5] = [
     Ending::Noise,
 ];
 
-/// Cuts the power of a card.
-pub(crate) fn cut(card: &mut Card, after_writes: u64, torn: bool) {
-    let turn = usize::try_from(after_writes % 5).unwrap();
-    let ending = if torn { TORN[turn] } else { Ending::Clean };
-    card.cut(Cut {
-        after_writes,
-        ending,
-    });
+/// Cuts the power of a card, or wears its cells out.
+pub(crate) fn befall(card: &mut Card, mishap: Mishap) -> bool {
+    match mishap {
+        Mishap::Cut { after_writes, torn } => {
+            let turn = usize::try_from(after_writes % 5).unwrap();
+            let ending = if torn { TORN[turn] } else { Ending::Clean };
+            card.cut(Cut {
+                after_writes,
+                ending,
+            });
+            false
+        }
+        Mishap::Wear {
+            after_writes,
+            cells,
+        } => {
+            let cells = match cells {
+                case::Cells::Stuck => Cells::Stuck,
+                case::Cells::Lost => Cells::Lost,
+            };
+            card.wear(Worn {
+                after_writes,
+                cells,
+            });
+            false
+        }
+        Mishap::Spare => card.spare(),
+    }
 }
