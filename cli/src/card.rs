@@ -15,7 +15,7 @@ pub(crate) const PROFILE: &str = "henan-2.0";
 #[derive(Args)]
 pub(crate) struct Which {
     /// A shipped profile by name, or a profile file; with --image, the one that its
-    /// card was issued from [default: henan-2.0]
+    /// card was issued from [default: henan-2.0; henan-3.0 for certificates]
     #[arg(long, value_name = "NAME|PATH")]
     profile: Option<String>,
     /// A card image made by `cardlab issue`; what the card writes is kept in it
@@ -37,6 +37,12 @@ impl Which {
                 Ok(Kept::nowhere(issued(&profile, seed)?))
             }
         }
+    }
+
+    /// The same, with another profile where none is named.
+    pub(crate) fn defaulting_to(mut self, profile: &str) -> Which {
+        self.profile.get_or_insert_with(|| profile.to_owned());
+        self
     }
 
     /// Whether it lies in an image.

@@ -3,6 +3,7 @@
 mod apdu;
 mod card;
 mod cases;
+mod certificate;
 mod explain;
 mod issue;
 mod kept;
@@ -64,6 +65,9 @@ Without --image each call has a new card; with it, the card keeps what is writte
     Apdu(apdu::Apdu),
     /// Print the card as a tree, with names and values 以树形显示卡内数据
     Show(show::Show),
+    /// Look at the card's certificates, sign, verify, seal and open 证书应用
+    #[command(subcommand)]
+    Certificate(certificate::Certificate),
     /// Issue a card into an image file 发卡并保存为映像文件
     Issue(issue::Issue),
     /// Check card profiles, list them, or print their schema 配置文件
@@ -103,6 +107,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Verb::Serve(verb) => verb.run(),
         Verb::Apdu(verb) => verb.run(),
         Verb::Show(verb) => verb.run(),
+        Verb::Certificate(verb) => verb.run(),
         Verb::Issue(verb) => verb.run(),
         Verb::Profile(verb) => verb.run(),
         Verb::Cases(verb) => verb.run(),

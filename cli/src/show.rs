@@ -13,6 +13,7 @@ use cardlab_conformance::generate;
 use cardlab_conformance::session::{Session, Trouble};
 use cardlab_conformance::subject::Subject;
 use cardlab_desk::encode::{self, Decoded};
+use cardlab_desk::pki::{self, Application, Pair};
 use cardlab_desk::profile::{Algorithm, Directory, File, FirstChange, Item, Kind, Profile, Rule};
 use clap::Args;
 use std::io::{self, Write};
@@ -59,7 +60,9 @@ impl Show {
         }
         let subject = subject::of(card.card().fork(), &profile, seed)?;
         writeln!(out, "{}", about(&profile))?;
-        let tree = self.tree(&*subject, &profile, None).to_string();
+        let mut tree = self.tree(&*subject, &profile, None);
+        tree.extend(certificates(&*subject, &profile));
+        let tree = tree.to_string();
         writeln!(out, "{}", tree.trim_end())?;
         if tree.contains(NOT_READ) && self.which.is_kept() {
             writeln!(out, "{WHY_NOT_READ}")?;
@@ -159,6 +162,58 @@ impl Show {
             (_, short) => hex::encode_upper(short),
         }
     }
+}
+
+/// The certificate application, where the profile has it: what anybody may read.
+fn certificates(subject: &dyn Subject, profile: &Profile) -> Option<Tree<String>> {
+    let section = profile.certificates.as_ref()?;
+    let mut tree = Tree::new(format!(
+        "PKI.社会保障 / DF01 SS.CERT.ADF1 证书应用 certificate application, user PIN {} tries, \
+         administrator PIN {} tries",
+        section.user.tries, section.administrator.tries
+    ));
+    let mut card = subject.fresh().ok()?;
+    card.power_on().ok()?;
+    let mut application = match Application::select(&mut *card) {
+        Ok(application) => application,
+        Err(error) => {
+            tree.push(error.to_string());
+            return Some(tree);
+        }
+    };
+    let none = || "none 无".to_owned();
+    for (pair, zh, en) in [
+        (Pair::Signature, "签名", "signature"),
+        (Pair::Encryption, "加密", "encryption"),
+    ] {
+        let key = match application.public_key(pair) {
+            Ok(key) => key.map_or_else(none, |key| hex::encode_upper(key.to_bytes())),
+            Err(error) => error.to_string(),
+        };
+        let certificate = match application.certificate(pair) {
+            Ok(None) => none(),
+            Ok(Some(der)) => match pki::facts(&der) {
+                Ok(facts) => {
+                    let facts = facts.iter().take(4);
+                    let facts: Vec<_> = facts.map(|f| format!("{} {}", f.zh, f.says)).collect();
+                    facts.join(", ")
+                }
+                Err(error) => error,
+            },
+            Err(error) => error.to_string(),
+        };
+        let fid = pair.public();
+        tree.push(format!("{fid:04X} {zh}公钥 {en} public key: {key}"));
+        let fid = pair.private();
+        tree.push(format!(
+            "{fid:04X} {zh}私钥 {en} private key: never leaves the card 不可读出"
+        ));
+        let fid = pair.certificate();
+        tree.push(format!(
+            "{fid:04X} {zh}证书 {en} certificate: {certificate}"
+        ));
+    }
+    Some(tree)
 }
 
 /// What the profile is, and the rules of its PIN without the PIN.

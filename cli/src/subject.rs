@@ -14,6 +14,7 @@ use cardlab_conformance::case;
 use cardlab_conformance::subject::{Cuttable, Mishap, Subject, Tearable};
 use cardlab_conformance::verdict::Exit;
 use cardlab_desk::hsm::{CardKeys, Hsm, TestRoot};
+use cardlab_desk::pki::Authority;
 use cardlab_desk::profile::Profile;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -36,6 +37,7 @@ struct Ours {
     name: &'static str,
     issued: Mutex<Card>,
     keys: CardKeys,
+    seed: u64,
     way: Reach,
 }
 
@@ -76,6 +78,7 @@ pub(crate) fn issue(
         name,
         issued: Mutex::new(issued),
         keys: keys(profile, seed)?,
+        seed,
         way,
     }))
 }
@@ -86,6 +89,7 @@ pub(crate) fn of(card: Card, profile: &Profile, seed: u64) -> anyhow::Result<Box
         name: "in-process",
         issued: Mutex::new(card),
         keys: keys(profile, seed)?,
+        seed,
         way: Reach::InProcess,
     }))
 }
@@ -156,6 +160,12 @@ impl Subject for Ours {
     /// The reader of a pcscd has one card at a time.
     fn repeats(&self) -> bool {
         !matches!(self.way, Reach::Pcscd { .. })
+    }
+
+    fn authority(&self) -> Option<Vec<u8>> {
+        Authority::new(TestRoot::from_seed(self.seed))?
+            .certificate()
+            .ok()
     }
 
     fn tearable(&self) -> Option<Box<dyn Tearable + '_>> {

@@ -89,7 +89,8 @@ pub enum Safety {
 /// A condition on the profile: `version>=2`, `version=3`, `algorithm=sm4`,
 /// `first-change=card`, `pin`, `pin=never`, `key=PUK`, `no-key=PUK`, `directory=DF05`,
 /// `file=SSSE/EF07`, `cyclic-append-by-number`, `cyclic-append-by-number=no`,
-/// `profile=henan-2.0`.
+/// `profile=henan-2.0`,
+/// `certificates`, `certificate-commands`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Need {
@@ -111,6 +112,8 @@ enum Condition {
     PinNever,
     CyclicAppendByNumber(bool),
     Profile(String),
+    Certificates,
+    CertificateCommands,
 }
 
 /// One step: a label, one thing done, and what is expected of it.
@@ -196,6 +199,16 @@ pub enum Action {
     InitPurchase(InitPurchase),
     /// DEBIT FOR PURCHASE with MAC1 of what was begun last; TAC and MAC2 are checked.
     Debit(Debit),
+    /// A PIN of the certificate application, proven by a challenge.
+    CertificateVerify(CertificateVerify),
+    /// A PIN of the certificate application, changed or replaced.
+    CertificateChange(CertificateChange),
+    /// SIGN; the signature is checked with the card's public key.
+    CertificateSign(CertificateSign),
+    /// DECRYPT of a message encrypted for the card; the answer must be the message.
+    CertificateDecrypt(CertificateDecrypt),
+    /// CHECK_CERT: all that is to be said of the certificates on the card.
+    CertificateCheck(CertificateCheck),
     /// Takes power away and gives it back, or resets.
     Power(PowerStep),
 }
@@ -255,6 +268,96 @@ pub struct Debit {
     /// Spoils MAC1: the last bit of its byte with this index.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wrong: Option<u8>,
+}
+
+/// How a PIN of the certificate application is proven.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CertificateVerify {
+    /// Whose.
+    pub who: Whose,
+    /// `right`, `wrong`, or digits.
+    pub pin: String,
+    /// How long the random number is that is drawn: 8 or 16, 16 where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub challenge: Option<u8>,
+    /// The random number, as in `send`; none is drawn then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub random: Option<String>,
+    /// Spoils the proof: the last bit of its byte with this index.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wrong: Option<u8>,
+}
+
+/// How a PIN of the certificate application is changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CertificateChange {
+    /// Whose.
+    pub who: Whose,
+    /// Who does it, and proves it with this PIN: the one whose it is (CHANGE PIN), or the
+    /// administrator for the user (REPLACE PIN).
+    pub by: Whose,
+    /// That PIN: `right`, `wrong`, or digits; `right` where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// The new one; left out, only the tries are given back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// Spoils the MAC: the last bit of its byte with this index.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wrong: Option<u8>,
+}
+
+/// Whose PIN of the certificate application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Whose {
+    /// The holder's.
+    User,
+    /// The administrator's.
+    Administrator,
+}
+
+/// What is signed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CertificateSign {
+    /// The message, as in `send`.
+    pub message: String,
+}
+
+/// What is decrypted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CertificateDecrypt {
+    /// With which key.
+    pub key: KeyPair,
+    /// The message, 1 to 151 bytes, as in `send`.
+    pub message: String,
+    /// Spoils the cipher text: the last bit of its byte with this index.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wrong: Option<u8>,
+}
+
+/// A key pair of the certificate application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KeyPair {
+    /// The one that signs.
+    Signature,
+    /// The one that decrypts.
+    Encryption,
+}
+
+/// What the certificates are checked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CertificateCheck {
+    /// Form, chain, validity, key usage, and the public keys on the card.
+    Public,
+    /// The private keys as well, by using them.
+    Private,
 }
 
 /// What is presented to unlock.
@@ -461,6 +564,11 @@ impl Need {
             Condition::Pin => profile.pin.initial.is_some(),
             Condition::CyclicAppendByNumber(wanted) => profile.cyclic_append_by_number == *wanted,
             Condition::Profile(id) => profile.id == *id,
+            Condition::Certificates => profile.certificates.is_some(),
+            Condition::CertificateCommands => profile
+                .certificates
+                .as_ref()
+                .is_some_and(|certificates| certificates.vendor_commands),
         }
     }
 }
@@ -480,6 +588,10 @@ impl TryFrom<String> for Need {
         let version = |digit: &str| digit.parse().ok().filter(|v| (1..=3).contains(v));
         let condition = if text == "pin" {
             Some(Condition::Pin)
+        } else if text == "certificates" {
+            Some(Condition::Certificates)
+        } else if text == "certificate-commands" {
+            Some(Condition::CertificateCommands)
         } else if text == "cyclic-append-by-number" {
             Some(Condition::CyclicAppendByNumber(true))
         } else if let Some(digit) = text.strip_prefix("version>=") {

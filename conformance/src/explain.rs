@@ -3,8 +3,8 @@
 //! Says what will be done and what must come; it does not run anything.
 
 use crate::case::{
-    Action, Authenticate, Case, Cells, Credit, Debit, InitLoad, InitPurchase, PowerStep, Safety,
-    Secured, Step, UnlockBy, Weight,
+    Action, Authenticate, Case, Cells, CertificateCheck, Credit, Debit, InitLoad, InitPurchase,
+    KeyPair, PowerStep, Safety, Secured, Step, UnlockBy, Weight, Whose,
 };
 use crate::expect::Expect;
 use std::fmt::{self, Display, Write as _};
@@ -159,6 +159,11 @@ fn action(action: &Action) -> (String, String) {
         Action::InitLoad(_) | Action::Credit(_) | Action::InitPurchase(_) | Action::Debit(_) => {
             medical_words(action)
         }
+        Action::CertificateVerify(_)
+        | Action::CertificateChange(_)
+        | Action::CertificateSign(_)
+        | Action::CertificateDecrypt(_)
+        | Action::CertificateCheck(_) => certificate_words(action),
         Action::Power(PowerStep::Cycle) => {
             ("power off, power on".to_owned(), "断电后上电".to_owned())
         }
@@ -246,6 +251,72 @@ fn medical_words(action: &Action) -> (String, String) {
                 format!("医疗消费，终端交易序号 {number}{zh}，核对TAC和MAC2{wrong_zh}"),
             )
         }
+        _ => Default::default(),
+    }
+}
+
+fn certificate_words(action: &Action) -> (String, String) {
+    let whose = |who: Whose| match who {
+        Whose::User => ("the user", "用户"),
+        Whose::Administrator => ("the administrator", "管理员"),
+    };
+    let spoilt = |wrong: Option<u8>| match wrong {
+        Some(_) => (", spoilt", "（已篡改）"),
+        None => ("", ""),
+    };
+    match action {
+        Action::CertificateVerify(by) => {
+            let (en, zh) = whose(by.who);
+            let (draw_en, draw_zh) = drawn(by.random.is_none());
+            let (wrong_en, wrong_zh) = spoilt(by.wrong);
+            (
+                format!("{draw_en}VERIFY of {en} by {}{wrong_en}", pin_en(&by.pin)),
+                format!("{draw_zh}以{}校验{zh}PIN{wrong_zh}", pin_zh(&by.pin)),
+            )
+        }
+        Action::CertificateChange(change) => {
+            let ((en, zh), (by_en, by_zh)) = (whose(change.who), whose(change.by));
+            let (wrong_en, wrong_zh) = spoilt(change.wrong);
+            let from = change.from.as_deref().unwrap_or("right");
+            let (to_en, to_zh) = match &change.to {
+                Some(to) => (format!("to {to}"), format!("改为 {to}")),
+                None => ("gets its tries back".to_owned(), "恢复次数".to_owned()),
+            };
+            (
+                format!(
+                    "GET CHALLENGE, the PIN of {en} {to_en}, by {by_en} with {}{wrong_en}",
+                    pin_en(from)
+                ),
+                format!(
+                    "取随机数，{by_zh}以{}将{zh}PIN{to_zh}{wrong_zh}",
+                    pin_zh(from)
+                ),
+            )
+        }
+        Action::CertificateSign(sign) => (
+            format!("SIGN {}, checked with the card's public key", sign.message),
+            format!("对 {} 签名，用卡内公钥验签", sign.message),
+        ),
+        Action::CertificateDecrypt(decrypt) => {
+            let (wrong_en, wrong_zh) = spoilt(decrypt.wrong);
+            let (en, zh) = match decrypt.key {
+                KeyPair::Signature => ("signature", "签名"),
+                KeyPair::Encryption => ("encryption", "加密"),
+            };
+            let message = &decrypt.message;
+            (
+                format!("DECRYPT {message}, encrypted for the {en} key{wrong_en}"),
+                format!("解密用{zh}公钥加密的 {message}{wrong_zh}"),
+            )
+        }
+        Action::CertificateCheck(CertificateCheck::Public) => (
+            "check the certificates: chain, day, use, public keys".to_owned(),
+            "检查证书：证书链、有效期、用途、公钥".to_owned(),
+        ),
+        Action::CertificateCheck(CertificateCheck::Private) => (
+            "check the certificates, and use the private keys".to_owned(),
+            "检查证书并使用私钥".to_owned(),
+        ),
         _ => Default::default(),
     }
 }

@@ -521,6 +521,12 @@ fn blame(
 
 /// An answer as reports print it.
 fn words(answer: &Response<'_>) -> String {
+    if answer.sw == WRONG_CODE
+        && let Ok(says) = core::str::from_utf8(answer.data)
+        && says.contains(' ')
+    {
+        return says.to_owned();
+    }
     if answer.sw == WRONG_CODE {
         return format!(
             "{}, which is not the authentication code of the key",

@@ -8,16 +8,20 @@
 //! secure messaging); ISO/IEC 7816-3:2006, 12.2 (T=0 and APDUs).
 
 use crate::case::{
-    Action, Authenticate, Cells, Credit, Debit, InitLoad, InitPurchase, PowerStep, Secured, Step,
+    Action, Authenticate, Cells, CertificateChange, CertificateCheck, CertificateDecrypt,
+    CertificateSign, CertificateVerify, Credit, Debit, InitLoad, InitPurchase, KeyPair, PowerStep,
+    Secured, Step, Whose,
 };
 use crate::expect::Expect;
 use crate::monitor::{Facts, Monitors, Powers, Violation, Watched, repeat};
 use crate::subject::{Mishap, Subject, Tearable};
 use cardlab::apdu::{Command, Response, Sw};
+use cardlab::crypto::sm2::{IDENTITY, MESSAGE_MAX, OVERHEAD, PublicKey};
 use cardlab::crypto::{Key, derive};
 use cardlab::fen::Fen;
 use cardlab::icc::{Icc, Lost};
 use cardlab_desk::medical::{Amounts, Load, LoadOffer, Purchase, PurchaseOffer};
+use cardlab_desk::pki::{self, Application, PUBLIC_HEAD, Pair, PkiError, Token, Who};
 use cardlab_desk::profile::{FirstChange, Profile, Purpose};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -90,6 +94,8 @@ pub struct Session<'s> {
     kept: BTreeMap<String, Vec<u8>>,
     /// The PIN that is right now, as digits.
     pin: String,
+    /// The PINs of the certificate application that are right now: user's, administrator's.
+    key_pins: [String; 2],
     /// The load and the purchase that were begun last, and what the card offered.
     load: (Load, LoadOffer),
     purchase: (Purchase, PurchaseOffer),
@@ -113,6 +119,8 @@ const TERMINAL_NUMBER: [u8; 6] = [0x41, 0x16, 0x00, 0x00, 0x00, 0x01];
 const PURCHASE_NUMBER: [u8; 4] = [0x00, 0x00, 0x00, 0x01];
 /// The time of every load and purchase: 2026-01-02 08:30:00.
 const TIME: [u8; 7] = [0x20, 0x26, 0x01, 0x02, 0x08, 0x30, 0x00];
+/// The day of that.
+const DAY: [u16; 3] = [2026, 1, 2];
 /// A load of nothing, where none was begun.
 const NO_LOAD: Load = Load {
     index: 1,
@@ -180,6 +188,8 @@ impl<'s> Session<'s> {
                 kept.insert(label, name.as_bytes().to_vec());
             }
         }
+        kept.insert("pki".to_owned(), pki::ENVIRONMENT.as_bytes().to_vec());
+        kept.insert("cert".to_owned(), pki::APPLICATION.as_bytes().to_vec());
         let pin = profile.pin.initial.clone().unwrap_or_default();
         Ok(Session {
             card,
@@ -187,6 +197,12 @@ impl<'s> Session<'s> {
             profile,
             kept,
             pin,
+            key_pins: profile
+                .certificates
+                .as_ref()
+                .map_or_else(Default::default, |certificates| {
+                    [&certificates.user, &certificates.administrator].map(|pin| pin.initial.clone())
+                }),
             load: (NO_LOAD, LoadOffer::default()),
             purchase: (NO_PURCHASE, PurchaseOffer::default()),
             asked: None,
@@ -298,6 +314,11 @@ impl<'s> Session<'s> {
             Action::Credit(end) => self.credit(end, expect),
             Action::InitPurchase(begin) => self.init_purchase(begin, expect),
             Action::Debit(end) => self.debit(end, expect),
+            Action::CertificateVerify(by) => self.certificate_verify(by, expect),
+            Action::CertificateChange(change) => self.certificate_change(change, expect),
+            Action::CertificateSign(sign) => self.certificate_sign(sign, expect),
+            Action::CertificateDecrypt(decrypt) => self.certificate_decrypt(decrypt, expect),
+            Action::CertificateCheck(check) => self.certificate_check(*check),
             Action::Power(power) => {
                 let atr = match power {
                     PowerStep::Cycle => self.cycle()?,
@@ -500,18 +521,7 @@ impl<'s> Session<'s> {
     }
 
     fn pin_digits(&self, pin: &str) -> String {
-        match pin {
-            "right" => self.pin.clone(),
-            // Each digit another one, so that it differs in every place.
-            "wrong" => {
-                let next = |c: char| {
-                    c.to_digit(10)
-                        .and_then(|d| char::from_digit((d + 1) % 10, 10))
-                };
-                self.pin.chars().filter_map(next).collect()
-            }
-            digits => digits.to_owned(),
-        }
+        digits_of(&self.pin, pin)
     }
 
     /// A PIN as packed digits, an odd one filled with 'F'.
@@ -647,6 +657,162 @@ impl<'s> Session<'s> {
         Ok(answer)
     }
 
+    fn key_pin(&self, who: Whose, pin: &str) -> String {
+        let [user, administrator] = &self.key_pins;
+        let right = match who {
+            Whose::User => user,
+            Whose::Administrator => administrator,
+        };
+        digits_of(right, pin)
+    }
+
+    fn token(&self, who: Whose, pin: &str) -> Result<Token, Trouble> {
+        let digits = self.key_pin(who, pin);
+        Token::of(&digits).ok_or_else(|| Trouble::Case(format!("{digits:?} is no such PIN")))
+    }
+
+    fn certificate_verify(
+        &mut self,
+        by: &CertificateVerify,
+        expect: Option<&Expect>,
+    ) -> Result<(Vec<u8>, Sw), Trouble> {
+        let token = self.token(by.who, &by.pin)?;
+        let random = match &by.random {
+            Some(template) => self.fill(template)?,
+            None => self.challenge(u32::from(by.challenge.unwrap_or(16)))?,
+        };
+        let proof = token.proof(&random);
+        let mut proof = proof.ok_or_else(|| Trouble::Case("8 or 16 random bytes".to_owned()))?;
+        spoil(&mut proof, by.wrong);
+        let p2 = Who::from(by.who).p2();
+        self.command([0x00, 0x20, 0x01, p2], &proof, 0, expect)
+    }
+
+    fn certificate_change(
+        &mut self,
+        change: &CertificateChange,
+        expect: Option<&Expect>,
+    ) -> Result<(Vec<u8>, Sw), Trouble> {
+        let from = change.from.as_deref().unwrap_or("right");
+        let token = self.token(change.by, from)?;
+        let p2 = Who::from(change.who).p2();
+        let header = match (change.who, change.by) {
+            (Whose::User, Whose::Administrator) => [0x84, 0x24, 0x01, p2],
+            _ => [0x84, 0x5E, 0x01, p2],
+        };
+        let random = self.challenge(16)?;
+        let new = change.to.as_deref();
+        let message = token.message(header, &random, new);
+        let mut data = message.ok_or_else(|| Trouble::Case(format!("{new:?} is no such PIN")))?;
+        let mac_at = data.len().saturating_sub(4);
+        if let Some(mac) = data.get_mut(mac_at..) {
+            spoil(mac, change.wrong);
+        }
+        let answer = self.command(header, &data, 0, expect)?;
+        if let (Sw::OK, Some(new)) = (answer.1, new) {
+            let [user, administrator] = &mut self.key_pins;
+            *match change.who {
+                Whose::User => user,
+                Whose::Administrator => administrator,
+            } = new.to_owned();
+        }
+        Ok(answer)
+    }
+
+    /// The card's public key, by EXPORT PUBLIC KEY.
+    fn certificate_key(&mut self, pair: Pair) -> Result<PublicKey, Trouble> {
+        let references = [pair.public_reference(), pair.private_reference()].concat();
+        let (data, _) = self.command([0x80, 0xC9, 0x82, 0x00], &references, 256, None)?;
+        data.strip_prefix(&PUBLIC_HEAD)
+            .and_then(|key| key.try_into().ok())
+            .and_then(PublicKey::from_bytes)
+            .ok_or_else(|| Trouble::Case("the card exports no public key".to_owned()))
+    }
+
+    fn certificate_sign(
+        &mut self,
+        sign: &CertificateSign,
+        expect: Option<&Expect>,
+    ) -> Result<(Vec<u8>, Sw), Trouble> {
+        let message = self.fill(&sign.message)?;
+        let pair = Pair::Signature;
+        let key = self.certificate_key(pair)?;
+        let digest = key.message_digest(IDENTITY, &message).unwrap_or_default();
+        let data = [&pair.private_reference()[..], &[0xC1, 0x20], &digest].concat();
+        let (data, sw) = self.command([0x80, 0x48, 0x00, 0x01], &data, 256, expect)?;
+        let signature = data.as_slice().try_into();
+        let good = signature.is_ok_and(|signature| key.verify(&digest, signature));
+        let sw = if sw == Sw::OK && !good {
+            WRONG_CODE
+        } else {
+            sw
+        };
+        Ok((data, sw))
+    }
+
+    fn certificate_decrypt(
+        &mut self,
+        decrypt: &CertificateDecrypt,
+        expect: Option<&Expect>,
+    ) -> Result<(Vec<u8>, Sw), Trouble> {
+        let message = self.fill(&decrypt.message)?;
+        let pair = Pair::from(decrypt.key);
+        let key = self.certificate_key(pair)?;
+        let certificates = self.profile.certificates.as_ref();
+        let order = certificates.map_or_else(Default::default, |c| c.cipher_text);
+        let mut text = [0; OVERHEAD + MESSAGE_MAX];
+        // Any random bytes will do, and the same ones repeat a run.
+        let mut draws = 0u8;
+        let mut fill = |into: &mut [u8]| {
+            draws = draws.wrapping_add(1);
+            into.fill(draws);
+        };
+        let len = key.encrypt(&message, order, &mut fill, &mut text);
+        let too_long = || Trouble::Case("a message of 1 to 151 bytes".to_owned());
+        let text = len.and_then(|len| text.get_mut(..len));
+        let text = text.ok_or_else(too_long)?;
+        spoil(text, decrypt.wrong);
+        let [high, low] = u16::try_from(text.len()).unwrap_or(0).to_be_bytes();
+        let head = [0xC1, 0x82, high, low];
+        let data = [&pair.private_reference()[..], &head, text].concat();
+        let answer = self.command([0x80, 0x4E, 0x00, 0x01], &data, 256, expect)?;
+        Ok(proven(answer, &message))
+    }
+
+    /// '9000' where all findings are good; else the words of the first that is not.
+    fn certificate_check(&mut self, check: CertificateCheck) -> Result<(Vec<u8>, Sw), Trouble> {
+        let unknown = Trouble::Unavailable("the certificate of the authority");
+        let authority = self.subject.authority().ok_or(unknown)?;
+        let mut recorder = Recorder {
+            icc: &mut self.card,
+            trace: &mut self.trace,
+        };
+        let mut application = match Application::select(&mut recorder) {
+            Ok(application) => application,
+            Err(PkiError::Lost(lost)) => return Err(Trouble::Lost(lost)),
+            Err(error) => return Ok((error.to_string().into_bytes(), WRONG_CODE)),
+        };
+        let private = check == CertificateCheck::Private;
+        if private {
+            let [user, administrator] = &self.key_pins;
+            for (who, pin) in [(Who::User, user), (Who::Administrator, administrator)] {
+                if let Err(error) = application.verify(who, pin) {
+                    return Ok((error.to_string().into_bytes(), WRONG_CODE));
+                }
+            }
+        }
+        let certificates = self.profile.certificates.as_ref();
+        let order = certificates.map_or_else(Default::default, |c| c.cipher_text);
+        match pki::check(&mut application, &authority, DAY, private.then_some(order)) {
+            Err(PkiError::Lost(lost)) => Err(Trouble::Lost(lost)),
+            Err(error) => Ok((error.to_string().into_bytes(), WRONG_CODE)),
+            Ok(findings) => Ok(match findings.iter().find(|finding| !finding.is_good()) {
+                None => (Vec::new(), Sw::OK),
+                Some(finding) => (finding.to_string().into_bytes(), WRONG_CODE),
+            }),
+        }
+    }
+
     /// The key of DF04 with a purpose and, where one is given, this index; the first
     /// one for an index that there is not.
     fn medical_key(
@@ -756,6 +922,69 @@ impl<'s> Session<'s> {
         let data = purchase.debit_data(mac1);
         let answer = self.command([0xB0, 0x2C, 0x01, 0x00], &data, 256, expect)?;
         Ok(proven(answer, &[tac, mac2].concat()))
+    }
+}
+
+/// A card of which all that goes over the wire is kept.
+struct Recorder<'r> {
+    icc: &'r mut dyn Icc,
+    trace: &'r mut Vec<Exchange>,
+}
+
+impl Icc for Recorder<'_> {
+    fn power_on(&mut self) -> Result<Vec<u8>, Lost> {
+        self.icc.power_on()
+    }
+
+    fn reset(&mut self) -> Result<Vec<u8>, Lost> {
+        self.icc.reset()
+    }
+
+    fn power_off(&mut self) {
+        self.icc.power_off();
+    }
+
+    fn transmit(&mut self, command: &[u8], response: &mut Vec<u8>) -> Result<(), Lost> {
+        let sent = self.icc.transmit(command, response);
+        self.trace.push(Exchange {
+            command: command.to_vec(),
+            response: response.clone(),
+        });
+        sent
+    }
+}
+
+impl From<Whose> for Who {
+    fn from(who: Whose) -> Who {
+        match who {
+            Whose::User => Who::User,
+            Whose::Administrator => Who::Administrator,
+        }
+    }
+}
+
+impl From<KeyPair> for Pair {
+    fn from(pair: KeyPair) -> Pair {
+        match pair {
+            KeyPair::Signature => Pair::Signature,
+            KeyPair::Encryption => Pair::Encryption,
+        }
+    }
+}
+
+/// `right` is the PIN itself, `wrong` has each digit one greater; else digits.
+fn digits_of(right: &str, pin: &str) -> String {
+    match pin {
+        "right" => right.to_owned(),
+        // Each digit another one, so that it differs in every place.
+        "wrong" => {
+            let next = |c: char| {
+                c.to_digit(10)
+                    .and_then(|d| char::from_digit((d + 1) % 10, 10))
+            };
+            right.chars().filter_map(next).collect()
+        }
+        digits => digits.to_owned(),
     }
 }
 

@@ -27,6 +27,12 @@ pub trait Subject: Sync {
         None
     }
 
+    /// The certificate in DER of the authority that the card's certificates must be of;
+    /// `None` where the host knows none.
+    fn authority(&self) -> Option<Vec<u8>> {
+        None
+    }
+
     /// The card's key with this name and version, as the security module derives it.
     fn key(&self, name: &str, version: u8) -> Option<Key>;
 }

@@ -130,6 +130,10 @@ impl Subject for Behind {
     fn key(&self, name: &str, version: u8) -> Option<Key> {
         self.1.key(name, version)
     }
+
+    fn authority(&self) -> Option<Vec<u8>> {
+        self.1.authority()
+    }
 }
 
 fn tale(judged: &Judged<'_>) -> String {

@@ -141,6 +141,10 @@ impl Subject for WatchedSubject<'_> {
     fn key(&self, name: &str, version: u8) -> Option<Key> {
         self.ours.key(name, version)
     }
+
+    fn authority(&self) -> Option<Vec<u8>> {
+        self.ours.authority()
+    }
 }
 
 #[test]

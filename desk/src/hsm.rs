@@ -11,10 +11,11 @@
 //! Source: social security card specification, part 9, 7.1 to 7.3 (the tree); the
 //! roots are this program's own.
 
+use crate::pki::Authority;
 use crate::profile::{Algorithm, Profile, Purpose};
 use cardlab::crypto::derive::{self, Region};
 use cardlab::crypto::{Cipher, Key, Sm3};
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -73,6 +74,7 @@ impl TestRoot {
 pub struct Hsm {
     root: TestRoot,
     cities: RefCell<HashMap<CityKey, Rc<Key>>>,
+    authority: OnceCell<Option<Authority>>,
 }
 
 /// Name, version, cipher and region of a city's key.
@@ -85,7 +87,15 @@ impl Hsm {
         Hsm {
             root,
             cities: RefCell::default(),
+            authority: OnceCell::new(),
         }
+    }
+
+    /// The certificate authority of its root; `None` is never seen.
+    #[must_use]
+    pub fn authority(&self) -> Option<&Authority> {
+        let authority = || Authority::new(self.root);
+        self.authority.get_or_init(authority).as_ref()
     }
 
     /// The key of a card, by the factors of its region and its ATR.

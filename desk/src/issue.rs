@@ -2,13 +2,16 @@
 //!
 //! The order: INSTALL and ATR with the issuer security domain; then MF, SSSE and
 //! each application with its keys, PIN, files and records; each ACTIVATE FILE after
-//! what lies below; last the card is SECURED, and its power is taken and given, so
+//! what lies below; then the certificate application, where the profile has one
+//! (`certify.rs`); last the card is SECURED, and its power is taken and given, so
 //! that it answers with its own ATR.
 //!
 //! Source: social security card specification, part 10 (personalisation); the
 //! commands are this card's own.
 
+use crate::certify;
 use crate::hsm::{CardKeys, Hsm, TestRoot};
+use crate::pki::ENVIRONMENT;
 use crate::profile::{
     Directory, File, FirstChange, Item, Key, Kind, Pin, Profile, Rule, SpecVersion,
 };
@@ -28,6 +31,9 @@ const ISD: Aid = Aid::constant(&[0xA0, 0x00, 0x00, 0x01, 0x51, 0x00, 0x00, 0x00]
 const LOAD_FILE: Aid = Aid::constant(b"\xF0cardlab");
 /// The module of the social security applet.
 const MODULE: Aid = Aid::constant(b"\xF0cardlabSSC");
+
+/// The module of the certificate applet.
+const MODULE_CERTIFICATES: Aid = Aid::constant(b"\xF0cardlabPKI");
 
 /// The class of this card's own commands.
 const PROPRIETARY: u8 = 0x80;
@@ -57,6 +63,21 @@ pub struct Step {
 }
 
 impl Step {
+    /// A command whose last bytes, so many, are a key or a PIN.
+    pub(crate) fn new(
+        name: &'static str,
+        path: &str,
+        command: &Command<'_>,
+        secret_len: usize,
+    ) -> Step {
+        Step {
+            name,
+            path: path.to_owned(),
+            command: command.to_bytes(),
+            secret_len,
+        }
+    }
+
     /// The name of the command.
     #[must_use]
     pub const fn name(&self) -> &'static str {
@@ -207,16 +228,33 @@ pub fn issue_with(
         path: "$.region".to_owned(),
         says: "not a region",
     })?;
-    let steps = steps(profile, &keys)?;
+    let Script { steps, ending } = script(profile, &keys)?;
     let power = |lost| IssueError::Lost {
         name: "power on",
         path: "$".to_owned(),
         lost,
     };
     icc.power_on().map_err(power)?;
-    for (done, step) in steps.iter().enumerate() {
-        watch(step, (done, steps.len()));
-        send(icc, step)?;
+    let certifying = profile.certificates.as_ref().map_or(0, certify::count);
+    let commands = steps.len() + certifying + ending.len();
+    let mut done = 0;
+    let mut perform = |step: Step| {
+        watch(&step, (done, commands));
+        done += 1;
+        send(icc, &step)
+    };
+    for step in steps {
+        perform(step)?;
+    }
+    if let Some(certificates) = &profile.certificates {
+        let authority = hsm.authority().ok_or(IssueError::Profile {
+            path: "$.certificates".to_owned(),
+            says: "the root makes no authority",
+        })?;
+        certify::certify(profile, certificates, authority, &mut perform)?;
+    }
+    for step in ending {
+        perform(step)?;
     }
     icc.power_off();
     let atr = icc.power_on().map_err(power)?;
@@ -229,12 +267,12 @@ pub fn issue_with(
     Ok(Issued {
         atr,
         recognition_code: recognition_code(profile, &keys).unwrap_or_default(),
-        commands: steps.len(),
+        commands,
         keys,
     })
 }
 
-fn send(icc: &mut dyn Icc, step: &Step) -> Result<(), IssueError> {
+fn send(icc: &mut dyn Icc, step: &Step) -> Result<Vec<u8>, IssueError> {
     let lost = |lost| IssueError::Lost {
         name: step.name,
         path: step.path.clone(),
@@ -244,7 +282,7 @@ fn send(icc: &mut dyn Icc, step: &Step) -> Result<(), IssueError> {
         Command::parse(&step.command).map_err(|error| lost(Lost::Link(error.to_string())))?;
     let answer = exchange(icc, &command).map_err(lost)?;
     if answer.sw == Sw::OK {
-        Ok(())
+        Ok(answer.data)
     } else {
         Err(IssueError::Refused {
             name: step.name,
@@ -278,11 +316,27 @@ fn complete(item: &Item, keys: &CardKeys) -> Vec<u8> {
     bytes
 }
 
-/// All commands of an issue, in order.
+/// All commands of an issue that are known before the card answers, in order; what the
+/// certificate application gets follows from its answers.
 ///
 /// # Errors
 /// [`IssueError::Profile`] where the profile has no SSSE.
 pub fn steps(profile: &Profile, keys: &CardKeys) -> Result<Vec<Step>, IssueError> {
+    let Script { mut steps, ending } = script(profile, keys)?;
+    steps.extend(ending);
+    Ok(steps)
+}
+
+/// The commands of an issue that are known before the card answers, in order: those
+/// before the certificate application and those after it.
+struct Script {
+    steps: Vec<Step>,
+    ending: Vec<Step>,
+}
+
+/// # Errors
+/// [`IssueError::Profile`] where the profile has no SSSE.
+fn script(profile: &Profile, keys: &CardKeys) -> Result<Script, IssueError> {
     let ssse = profile.directory_by_label("SSSE");
     let name = ssse.and_then(|ssse| ssse.name).ok_or(IssueError::Profile {
         path: "$.directories".to_owned(),
@@ -297,8 +351,12 @@ pub fn steps(profile: &Profile, keys: &CardKeys) -> Result<Vec<Step>, IssueError
     for directory in top(profile) {
         plan.directory(directory);
     }
+    let steps = core::mem::take(&mut plan.steps);
     plan.end();
-    Ok(plan.steps)
+    Ok(Script {
+        steps,
+        ending: plan.steps,
+    })
 }
 
 /// The directories that lie in none: the MF.
@@ -315,19 +373,11 @@ struct Plan<'p> {
 
 impl Plan<'_> {
     fn push(&mut self, name: &'static str, path: &str, command: &Command<'_>) {
-        self.steps.push(Step {
-            name,
-            path: path.to_owned(),
-            command: command.to_bytes(),
-            secret_len: 0,
-        });
+        self.steps.push(Step::new(name, path, command, 0));
     }
 
     fn push_secret(&mut self, name: &'static str, path: &str, command: &Command<'_>, len: usize) {
-        self.push(name, path, command);
-        if let Some(step) = self.steps.last_mut() {
-            step.secret_len = len;
-        }
+        self.steps.push(Step::new(name, path, command, len));
     }
 
     fn select_name(&mut self, path: &str, name: &Aid) {
@@ -346,6 +396,15 @@ impl Plan<'_> {
         let command = proprietary(0xE6, 0x0C, 0x00);
         let command = command.with_data(&install).expecting(256);
         self.push("INSTALL", "$", &command);
+        if let Some(certificates) = &self.profile.certificates {
+            let mut parameters = Vec::new();
+            let own = certify::parameters(certificates);
+            Writer::append(&mut parameters).object(tag!(0xC9), &own);
+            let install = installation(&MODULE_CERTIFICATES, &ENVIRONMENT, 0x00, &parameters);
+            let command = proprietary(0xE6, 0x0C, 0x00);
+            let command = command.with_data(&install).expecting(256);
+            self.push("INSTALL", "$.certificates", &command);
+        }
         let command = proprietary(0xDA, 0x5F, 0x51);
         self.push("PUT DATA", "$.atr", &command.with_data(&self.profile.atr));
         self.select_name("$", ssse);
@@ -490,12 +549,17 @@ fn install_data(profile: &Profile, ssse: &Aid) -> Vec<u8> {
                 &[profile.pin.len_min_bytes, profile.pin.len_max_bytes],
             );
     });
+    installation(&MODULE, ssse, PRIVILEGES, &parameters)
+}
+
+/// The data of an INSTALL of one of our modules.
+fn installation(module: &Aid, instance: &Aid, privileges: u8, parameters: &[u8]) -> Vec<u8> {
     let values: [&[u8]; 6] = [
         LOAD_FILE.as_bytes(),
-        MODULE.as_bytes(),
-        ssse.as_bytes(),
-        &[PRIVILEGES],
-        &parameters,
+        module.as_bytes(),
+        instance.as_bytes(),
+        &[privileges],
+        parameters,
         // No install token.
         &[],
     ];

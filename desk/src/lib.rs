@@ -4,12 +4,14 @@
 //! `Icc` and by the standards, never by its code.
 
 pub mod bank;
+mod certify;
 pub mod encode;
 pub mod host;
 pub mod hsm;
 pub mod issue;
 pub mod medical;
 pub mod numbers;
+pub mod pki;
 pub mod profile;
 pub mod psam;
 pub mod wire;

@@ -241,6 +241,34 @@ fn no_step_shows_a_key_or_the_pin() {
     }
 }
 
+#[test]
+fn the_steps_of_the_certificate_application_are_told_and_counted_and_show_no_secret() {
+    let profile = load("national-3.0");
+    let mut card = Card::manufacture(&cardlab_applets::ROM, 1);
+    let mut told = Vec::new();
+    let issued = issue_watched(&mut card, &profile, 9, &mut |step, far| {
+        told.push((step.clone(), far));
+    });
+    let issued = issued.unwrap();
+    assert_eq!(told.len(), issued.commands);
+    for (index, (step, far)) in told.iter().enumerate() {
+        assert_eq!(*far, (index, issued.commands), "{step:?}");
+    }
+    let named = |name: &str| {
+        let steps = told.iter().map(|(step, _)| step);
+        let mut steps = steps.filter(|step| step.name() == name);
+        steps.next_back().unwrap()
+    };
+    assert!(
+        named("IMPORT SESSION KEY")
+            .shown()
+            .ends_with(&"··".repeat(16))
+    );
+    let pin = named("WRITE PIN");
+    assert_eq!(pin.path(), "$.certificates.administrator_pin");
+    assert!(!pin.shown().contains("12345678"), "{}", pin.shown());
+}
+
 /// A card that takes everything, or refuses the command of one number.
 struct Recorder {
     commands: Vec<Vec<u8>>,

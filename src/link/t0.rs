@@ -68,6 +68,8 @@ pub const fn direction(header: &[u8; 5]) -> Direction {
         (0xB0, 0x56) if p1 == 0x01 => Direction::Out,
         // GET BALANCE of the purse.
         (0x80, 0x5C) => Direction::Out,
+        // SIGN of the certificate application.
+        (0x80, 0x48) => Direction::In,
         // Security, files, records, data objects of ISO/IEC 7816-4, -8 and -9, with
         // the commands of the card manager and of the payment and medical
         // applications between them.
@@ -941,6 +943,14 @@ mod tests {
             ("0044000000", Direction::In),
             ("0070000001", Direction::Out),
             ("84CA000008", Direction::In),
+            ("8040000008", Direction::In),
+            ("80C9820008", Direction::In),
+            ("80C2400046", Direction::In),
+            ("804A021012", Direction::In),
+            ("8048000126", Direction::In),
+            ("0048000126", Direction::Unknown),
+            ("804E000178", Direction::In),
+            ("80C4010305", Direction::In),
             ("00FF000000", Direction::Unknown),
         ] {
             let header: [u8; 5] = bytes(header).try_into().unwrap();

@@ -9,8 +9,9 @@ use cardlab::os::Card;
 use cardlab_applets::ROM;
 use cardlab_conformance::case;
 use cardlab_conformance::subject::{Cuttable, Mishap, Subject, Tearable};
-use cardlab_desk::hsm::CardKeys;
+use cardlab_desk::hsm::{CardKeys, TestRoot};
 use cardlab_desk::issue::issue;
+use cardlab_desk::pki::Authority;
 use cardlab_desk::profile::Profile;
 use std::sync::Mutex;
 
@@ -60,6 +61,12 @@ impl Subject for Ours {
 
     fn key(&self, name: &str, version: u8) -> Option<Key> {
         self.keys.key(name, version).cloned()
+    }
+
+    fn authority(&self) -> Option<Vec<u8>> {
+        Authority::new(TestRoot::from_seed(SEED))?
+            .certificate()
+            .ok()
     }
 }
 

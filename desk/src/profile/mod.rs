@@ -15,6 +15,7 @@ mod rule;
 mod shape;
 
 pub use cardlab::crypto::Algorithm;
+pub use cardlab::crypto::sm2::Order;
 pub use report::{Kind as ProblemKind, Problem, Report};
 pub use rule::{KeyRef, Rule, RuleError};
 
@@ -44,6 +45,8 @@ pub struct Profile {
     /// Whether READ and UPDATE RECORD number 1 of a cyclic file appends, as
     /// some makers have it.
     pub cyclic_append_by_number: bool,
+    /// The certificate application; `None` for a card without one.
+    pub certificates: Option<Certificates>,
     /// MF first, each directory after its parent.
     pub directories: Vec<Directory>,
     /// What the specification leaves open and this profile decides.
@@ -92,6 +95,57 @@ pub enum FirstChange {
     Card,
     /// The terminal, the national rule: the card takes the initial PIN as any other.
     Terminal,
+}
+
+/// The certificate application of a card.
+///
+/// What no public text fixes is a member here: which commands there are, in which order
+/// the parts of a cipher text stand, and who may do what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certificates {
+    /// The holder's PIN.
+    pub user: KeyPin,
+    /// The administrator's PIN.
+    pub administrator: KeyPin,
+    /// Whether the commands of one maker's cards are there, by which alone keys are made,
+    /// taken in and used. A card without them is issued without keys and certificates.
+    pub vendor_commands: bool,
+    /// In which order the parts of a cipher text stand.
+    pub cipher_text: Order,
+    /// Who may make a key pair on the card.
+    pub generate: Need,
+    /// Who may bring a key pair in.
+    pub import: Need,
+    /// Who may sign and decrypt.
+    pub use_keys: Need,
+    /// Who may write the certificates.
+    pub write: Need,
+    /// Bytes of each certificate's EF.
+    pub certificate_bytes: u16,
+    /// The first day of the certificates, and the last: year, month, day.
+    pub days: [[u16; 3]; 2],
+}
+
+/// A PIN that is proven by a challenge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyPin {
+    /// Its digits when the card is issued.
+    pub initial: String,
+    /// Wrong tries until it locks, 1 to 15.
+    pub tries: u8,
+}
+
+/// Who must have proven a PIN of the certificate application for something to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Need {
+    /// The holder.
+    User,
+    /// The administrator.
+    Administrator,
+    /// One of them.
+    Either,
+    /// Each of them.
+    Both,
 }
 
 /// A directory: the MF, a DDF, or an ADF, with its keys and elementary files.

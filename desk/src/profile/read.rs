@@ -6,8 +6,9 @@ use super::json::{Node, Value};
 use super::report::{Kind, Problems};
 use super::shape::hex;
 use super::{
-    Account, Algorithm, Directory, File, FileClass, FirstChange, Format, Item, Key,
-    Kind as FileKind, Names, Pin, Profile, PsamKey, Purpose, Record, Rule, SpecVersion,
+    Account, Algorithm, Certificates, Directory, File, FileClass, FirstChange, Format, Item, Key,
+    KeyPin, Kind as FileKind, Names, Need, Order, Pin, Profile, PsamKey, Purpose, Record, Rule,
+    SpecVersion,
 };
 use crate::encode::{self, EncodeError};
 use crate::numbers;
@@ -54,6 +55,9 @@ pub(super) fn profile(root: &Node, problems: &mut Problems) -> Option<Profile> {
     let atr = reading.atr(root);
     reading.historical = atr.as_ref().map(|(_, historical)| *historical);
     let pin = root.get("pin").and_then(|node| reading.pin(node));
+    let certificates = root
+        .get("certificates")
+        .and_then(|node| reading.certificates(node));
     let directories = reading.directories();
     reading.unused_data();
     let (atr, historical) = atr?;
@@ -70,6 +74,7 @@ pub(super) fn profile(root: &Node, problems: &mut Problems) -> Option<Profile> {
             .get("cyclic_append_by_number")
             .and_then(Node::as_flag)
             .unwrap_or(false),
+        certificates,
         directories,
         notes: root.get("notes").map_or_else(Vec::new, |notes| {
             let notes = notes.elements().iter().filter_map(Node::as_text);
@@ -253,6 +258,71 @@ impl<'n> Reading<'n, '_> {
             len_min_bytes: len_min_bytes?,
             len_max_bytes: len_max_bytes?,
             first_change: first_change?,
+        })
+    }
+
+    fn certificates(&mut self, node: &Node) -> Option<Certificates> {
+        if let Some(version @ (SpecVersion::V1 | SpecVersion::V2)) = self.version {
+            let found = format!("certificates on a card of version {}.0", version.number());
+            self.add(node, Kind::Conflict, found, "none, or version 3.0");
+        }
+        let pin = |reading: &mut Self, name: &str| {
+            let pin = node.get(name)?;
+            let initial = pin.get("initial")?;
+            let digits = initial.as_text()?;
+            let decimal = digits.bytes().all(|digit| digit.is_ascii_digit());
+            if !decimal || !(4..=16).contains(&digits.len()) || digits.len() % 2 == 1 {
+                let allowed = "4 to 16 digits, an even number of them";
+                reading.add(initial, Kind::Value, initial.describe(), allowed);
+                return None;
+            }
+            Some(KeyPin {
+                initial: digits.to_owned(),
+                tries: number(pin, "tries")?,
+            })
+        };
+        let (user, administrator) = (pin(self, "user_pin"), pin(self, "administrator_pin"));
+        let day = |reading: &mut Self, name: &str| {
+            let node = node.get(name)?;
+            let digits = node.as_text()?;
+            if digits.len() == 8 && !numbers::is_date(digits) {
+                reading.add(node, Kind::Value, node.describe(), "a day, YYYYMMDD");
+                return None;
+            }
+            let part = |range: core::ops::Range<usize>| digits.get(range)?.parse().ok();
+            Some([part(0..4)?, part(4..6)?, part(6..8)?])
+        };
+        let (from, to) = (day(self, "valid_from"), day(self, "valid_to"));
+        if let (Some(from), Some(to), Some(at)) = (from, to, node.get("valid_to"))
+            && to < from
+        {
+            let allowed = format!("a day not before valid_from, {}", text(node, "valid_from"));
+            self.add(at, Kind::Conflict, at.describe(), allowed);
+        }
+        let need = |name, default| match text(node, name) {
+            "user" => Need::User,
+            "administrator" => Need::Administrator,
+            "either" => Need::Either,
+            "both" => Need::Both,
+            _ => default,
+        };
+        Some(Certificates {
+            user: user?,
+            administrator: administrator?,
+            vendor_commands: node
+                .get("vendor_commands")
+                .and_then(Node::as_flag)
+                .unwrap_or(true),
+            cipher_text: match text(node, "cipher_text") {
+                "c1c2c3" => Order::C1C2C3,
+                _ => Order::C1C3C2,
+            },
+            generate: need("generate", Need::User),
+            import: need("import", Need::User),
+            use_keys: need("use", Need::User),
+            write: need("write", Need::Either),
+            certificate_bytes: number(node, "certificate_bytes").unwrap_or(1024),
+            days: [from?, to?],
         })
     }
 

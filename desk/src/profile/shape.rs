@@ -120,6 +120,11 @@ pub(super) static PROFILE: Shape = Shape::Object(&Object {
             &Shape::Flag,
             "Whether number 1 of a cyclic file appends, as some makers have it; false if left out.",
         ),
+        may(
+            "certificates",
+            &CERTIFICATES,
+            "The certificate application, of a 3.0 card; left out: the card has none.",
+        ),
         must(
             "directories",
             &Shape::List(&DIRECTORY, 32),
@@ -163,6 +168,73 @@ static PIN: Shape = Shape::Object(&Object {
             "first_change",
             &Shape::Choice(&["card", "terminal"]),
             "Who sees to it that the initial PIN is changed first.",
+        ),
+    ],
+});
+
+const NEED: Shape = Shape::Choice(&["user", "administrator", "either", "both"]);
+
+static CERTIFICATES: Shape = Shape::Object(&Object {
+    name: "certificates",
+    says: "The certificate application: SM2 key pairs, their certificates, two PINs.",
+    fields: &[
+        must("user_pin", &KEY_PIN, "The holder's PIN."),
+        must("administrator_pin", &KEY_PIN, "The administrator's PIN."),
+        may(
+            "vendor_commands",
+            &Shape::Flag,
+            "Whether the commands of one maker's cards are there, by which alone keys are made, \
+             taken in and used; true if left out. Without them: files and PINs alone.",
+        ),
+        may(
+            "cipher_text",
+            &Shape::Choice(&["c1c3c2", "c1c2c3"]),
+            "In which order point, hash and message stand in a cipher text; c1c3c2 if left out.",
+        ),
+        may(
+            "generate",
+            &NEED,
+            "Whose PIN makes a key pair on the card; user if left out.",
+        ),
+        may(
+            "import",
+            &NEED,
+            "Whose PIN brings a key pair in; user if left out.",
+        ),
+        may(
+            "use",
+            &NEED,
+            "Whose PIN signs and decrypts; user if left out.",
+        ),
+        may(
+            "write",
+            &NEED,
+            "Whose PIN writes the certificates; either if left out.",
+        ),
+        may(
+            "certificate_bytes",
+            &Shape::Integer(512, 0x4000),
+            "Bytes of each certificate's EF; 1024 if left out.",
+        ),
+        must(
+            "valid_from",
+            &Shape::Digits(8, 8),
+            "The first day of the certificates: YYYYMMDD.",
+        ),
+        must("valid_to", &Shape::Digits(8, 8), "The last day."),
+        may("note", &NOTE, "Where the profile decides: why."),
+    ],
+});
+
+static KEY_PIN: Shape = Shape::Object(&Object {
+    name: "certificate PIN",
+    says: "A PIN that is proven by a challenge.",
+    fields: &[
+        must("initial", &Shape::Text(40), "Its digits, 4 to 16 in pairs."),
+        must(
+            "tries",
+            &Shape::Integer(1, 15),
+            "Wrong tries until it locks.",
         ),
     ],
 });
