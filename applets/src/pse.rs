@@ -15,8 +15,8 @@
 //! Source: EMV 4.3 Book 1, 12.2 (PSE), 11.3 (SELECT).
 
 use crate::debit::data::Elements;
-use crate::debit::personalise::{Series, store_fci, store_record};
-use crate::debit::{Block, Debit, Intent, answer_fci};
+use crate::debit::personalise::{Series, admit, opens_session, store_fci, store_record};
+use crate::debit::{Block, Intent, answer_fci};
 use cardlab::aid::Aid;
 use cardlab::apdu::{Command, Sw};
 use cardlab::applet::{Applet, Ctx, Install, Module, Nv, Outcome, Plan, Reply};
@@ -44,14 +44,15 @@ pub struct PaymentSystem {
 }
 
 impl PaymentSystem {
-    fn store_data(&self, ctx: &mut Ctx<'_>, block: &Block<'_>) -> Outcome {
+    fn store_data(&self, ctx: &mut Ctx<'_>, command: &Command<'_>, block: &Block) -> Outcome {
         if ctx.get(&self.is_personalised) {
             return Err(Sw::CONDITIONS_NOT_MET);
         }
-        Debit::open_block(ctx, block)?;
+        let data = admit(ctx, command, block)?;
         self.series.take(
             ctx,
             block,
+            &data,
             |ctx, number, data| match number {
                 DGI_9102_FCI | DGI_9103_FCI_CONTACTLESS => {
                     store_fci(ctx, &self.elements, number, data)
@@ -76,13 +77,16 @@ impl Applet for PaymentSystem {
     }
 
     fn process(&self, ctx: &mut Ctx<'_>, command: &Command<'_>) -> Outcome {
+        if !ctx.get(&self.is_personalised) && opens_session(command) {
+            return ctx.process_security(command);
+        }
         let is_known = matches!(command.ins, 0xA4 | 0xB2 | 0xE2);
         match Intent::try_from(command) {
             Err(Sw::CLA_NOT_SUPPORTED) => Err(Sw::CLA_NOT_SUPPORTED),
             _ if !is_known => Err(Sw::INS_NOT_SUPPORTED),
             Err(sw) => Err(sw),
             Ok(Intent::SelectOther) => Err(Sw::FILE_NOT_FOUND),
-            Ok(Intent::StoreData(ref block)) => self.store_data(ctx, block),
+            Ok(Intent::StoreData(ref block)) => self.store_data(ctx, command, block),
             Ok(_) if !ctx.get(&self.is_personalised) => Err(Sw::CONDITIONS_NOT_MET),
             Ok(Intent::ReadRecord { sfi, number }) => self.elements.answer_record(ctx, sfi, number),
             Ok(_) => Err(Sw::INS_NOT_SUPPORTED),

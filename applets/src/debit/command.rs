@@ -44,7 +44,7 @@ pub(crate) enum Intent<'a> {
         sealed: Option<Sealed<'a>>,
     },
     /// Take personalisation data.
-    StoreData(Block<'a>),
+    StoreData(Block),
 }
 
 /// What a cryptogram says, from the lowest answer to the highest.
@@ -108,16 +108,15 @@ pub(crate) struct Sealed<'a> {
     pub(super) mac: [u8; 4],
 }
 
-/// One block of personalisation data.
+/// What the header of a block of personalisation data says.
 #[derive(Clone, Copy)]
-pub(crate) struct Block<'a> {
+pub(crate) struct Block {
     /// It is the last one.
     pub(crate) last: bool,
     /// What is in it was enciphered under the session's key for data.
     pub(crate) enciphered: bool,
     /// Its number, from 0.
     pub(crate) number: u8,
-    pub(super) data: &'a [u8],
 }
 
 impl<'a> TryFrom<&Command<'a>> for Intent<'a> {
@@ -204,7 +203,6 @@ impl<'a> TryFrom<&Command<'a>> for Intent<'a> {
                     last: p1 & 0x80 != 0,
                     enciphered: p1 & 0x60 != 0,
                     number,
-                    data,
                 };
                 when(!empty, Intent::StoreData(block))
             }

@@ -14,6 +14,7 @@
 //! | 84    | 1E 18 16 24 | scripts that block, unblock, change the PIN | `script.rs` |
 //! | 04    | DA DC | PUT DATA, UPDATE RECORD | `script.rs`    |
 //! | 80 84 | E2  | STORE DATA             | `personalise.rs`  |
+//! | 80 84 | 50 82 | INITIALIZE UPDATE, EXTERNAL AUTHENTICATE | the issuer domain |
 //!
 //! The checks come in one order for all commands: what the bytes say, '6E00', '6D00',
 //! '6E00', '6A86', '6700'; the state of the application, '6985' before it is
@@ -55,7 +56,7 @@ use cardlab::tlv::Writer;
 pub(crate) use command::{Block, Intent};
 use data::{Elements, Setup, Value, name};
 use log::Log;
-use personalise::Series;
+use personalise::{Series, opens_session};
 use state::{Ledger, Life, Transaction};
 
 /// The module's load file, as card makers' tools name it.
@@ -102,6 +103,7 @@ impl Debit {
     fn perform(
         &self,
         ctx: &mut Ctx<'_>,
+        command: &Command<'_>,
         intent: &Intent<'_>,
         challenge: Option<[u8; 8]>,
     ) -> Outcome {
@@ -133,7 +135,7 @@ impl Debit {
             Intent::Verify { ref block } => self.verify(ctx, block),
             Intent::VerifyEnciphered { data } => self.verify_enciphered(ctx, data, challenge),
             Intent::Script { action, ref sealed } => self.script(ctx, action, sealed.as_ref()),
-            Intent::StoreData(ref block) => self.store_data(ctx, block),
+            Intent::StoreData(ref block) => self.store_data(ctx, command, block),
         }
     }
 }
@@ -184,8 +186,11 @@ impl Applet for Debit {
     fn process(&self, ctx: &mut Ctx<'_>, command: &Command<'_>) -> Outcome {
         // Whatever comes now, well formed or not: a challenge was for this command.
         let challenge = self.transaction.take_challenge(ctx);
+        if self.ledger.life(ctx) == Life::Installed && opens_session(command) {
+            return ctx.process_security(command);
+        }
         match &Intent::try_from(command) {
-            Ok(intent) => self.perform(ctx, intent, challenge),
+            Ok(intent) => self.perform(ctx, command, intent, challenge),
             Err(sw) => Err(*sw),
         }
     }

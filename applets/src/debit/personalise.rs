@@ -23,8 +23,10 @@
 //! match their check value; with the last block '6A80' where one was cut short, '6985'
 //! where something is missing.
 //!
-//! Before the card is SECURED the data come in the clear, as at a card maker's; from
-//! then on a secure channel is asked for, see [`Debit::open_block`].
+//! Before the card is SECURED the data may come in the clear, as at a card maker's, or
+//! in a session with the issuer domain of any level; from then on they ask for one with
+//! at least a MAC, '6982'. What a block announces as enciphered is, grouping by grouping,
+//! under that session's key for data.
 //!
 //! Source: EMV Card Personalization Specification 1.1, 3 and annex A; the groupings of
 //! the public personalisation tools for PBOC cards.
@@ -33,9 +35,10 @@ use super::Debit;
 use super::command::Block;
 use super::data::{self, Elements, Switches, name};
 use super::state::Life;
-use cardlab::apdu::Sw;
+use cardlab::apdu::{Command, Sw};
 use cardlab::applet::{CardLifeCycle, Ctx, Outcome, Plan, Reply, Transient};
 use cardlab::crypto::Key;
+use cardlab::secure::scp02::Level;
 use cardlab::tag;
 use cardlab::tlv::{self, Dol, Objects, Tag};
 use zeroize::Zeroize;
@@ -83,7 +86,8 @@ impl Series {
     pub(crate) fn take(
         &self,
         ctx: &mut Ctx<'_>,
-        block: &Block<'_>,
+        block: &Block,
+        data: &[u8],
         mut take: impl FnMut(&mut Ctx<'_>, u16, &[u8]) -> Result<(), Sw>,
         finish: impl FnOnce(&mut Ctx<'_>) -> Result<(), Sw>,
     ) -> Outcome {
@@ -93,12 +97,20 @@ impl Series {
         let mut bytes = [0; WAITING_LEN];
         bytes.copy_from_slice(&ctx.get(&self.waiting));
         let before = usize::from(ctx.get(&self.len));
-        let len = before + block.data.len();
+        let len = before + data.len();
         let room = bytes.get_mut(before..len).ok_or(Sw::WRONG_DATA)?;
-        room.copy_from_slice(block.data);
+        room.copy_from_slice(data);
         let mut rest = bytes.get(..len).unwrap_or_default();
         while let Some((number, data, behind)) = grouping(rest) {
-            take(ctx, number, data)?;
+            if block.enciphered {
+                let mut plain = data.to_vec();
+                ctx.decrypt_key_data(&mut plain)?;
+                let taken = take(ctx, number, &plain);
+                plain.zeroize();
+                taken?;
+            } else {
+                take(ctx, number, data)?;
+            }
             rest = behind;
         }
         match (block.last, rest) {
@@ -126,6 +138,32 @@ fn grouping(bytes: &[u8]) -> Option<(u16, &[u8], &[u8])> {
     };
     let (data, behind) = rest.split_at_checked(usize::from(len))?;
     Some((u16::from_be_bytes(number), data, behind))
+}
+
+/// Whether a command opens a session with the issuer domain.
+pub(crate) fn opens_session(command: &Command<'_>) -> bool {
+    matches!(
+        (command.class.base(), command.ins),
+        (0x80, 0x50) | (0x84, 0x82)
+    )
+}
+
+/// The data of a block, as far as security lets it pass.
+///
+/// # Errors
+/// '6982'.
+pub(crate) fn admit(
+    ctx: &mut Ctx<'_>,
+    command: &Command<'_>,
+    block: &Block,
+) -> Result<Vec<u8>, Sw> {
+    let is_secured = ctx.card_life_cycle() >= CardLifeCycle::Secured;
+    let is_wrapped = command.class.base() != 0x80;
+    match ctx.security_level() {
+        Some(level) if !is_secured || level.contains(Level::C_MAC) => ctx.unwrap_command(command),
+        None if !is_secured && !is_wrapped && !block.enciphered => Ok(command.data.to_vec()),
+        _ => Err(Sw::SECURITY_NOT_SATISFIED),
+    }
 }
 
 /// Puts the template 'A5' of an FCI away.
@@ -188,29 +226,23 @@ impl Debit {
     ///
     /// # Errors
     /// As at the head of this file.
-    pub(super) fn store_data(&self, ctx: &mut Ctx<'_>, block: &Block<'_>) -> Outcome {
+    pub(super) fn store_data(
+        &self,
+        ctx: &mut Ctx<'_>,
+        command: &Command<'_>,
+        block: &Block,
+    ) -> Outcome {
         if self.ledger.life(ctx) != Life::Installed {
             return Err(Sw::CONDITIONS_NOT_MET);
         }
-        Debit::open_block(ctx, block)?;
+        let data = admit(ctx, command, block)?;
         self.series.take(
             ctx,
             block,
+            &data,
             |ctx, number, data| self.store(ctx, number, data),
             |ctx| self.finish(ctx),
         )
-    }
-
-    /// Whether the block may come as it is. This is the place where the issuer domain's
-    /// secure channel belongs: who sends, and what is enciphered for it.
-    ///
-    /// # Errors
-    /// '6985' once the card is SECURED, and for enciphered data.
-    pub(crate) fn open_block(ctx: &Ctx<'_>, block: &Block<'_>) -> Result<(), Sw> {
-        if ctx.card_life_cycle() >= CardLifeCycle::Secured || block.enciphered {
-            return Err(Sw::CONDITIONS_NOT_MET);
-        }
-        Ok(())
     }
 
     fn store(&self, ctx: &mut Ctx<'_>, number: u16, data: &[u8]) -> Result<(), Sw> {

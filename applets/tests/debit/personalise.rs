@@ -5,6 +5,7 @@ use crate::support::{
     store_data,
 };
 use cardlab::apdu::Sw;
+use cardlab::secure::scp02::{Level, Session, StaticKeys};
 
 #[test]
 fn a_personalised_card_answers_select_with_its_fci() {
@@ -176,14 +177,117 @@ fn the_last_block_asks_for_everything_that_the_card_works_with() {
     }
 }
 
+/// A session with the issuer domain through the applet that is selected.
+fn open_session(bench: &mut Bench, level: Level) -> Session {
+    let host = [1, 2, 3, 4, 5, 6, 7, 8];
+    let answer = bench.ok(&format!("80500000 08 {} 00", hex::encode(host)));
+    let sequence = u16::from_be_bytes([answer[12], answer[13]]);
+    let card = answer[14..20].try_into().expect("6 bytes");
+    let mut session = Session::new(&StaticKeys::initial(), sequence);
+    assert_eq!(answer[20..], session.card_cryptogram(host, sequence, card));
+    let proof = session.host_cryptogram(host, sequence, card);
+    session.set_level(Level::C_MAC);
+    let header = [0x84, 0x82, level.bits(), 0x00];
+    let (_, field) = session.wrap(header, &proof).expect("room");
+    bench.ok(&format!(
+        "8482{:02X}00 10 {}",
+        level.bits(),
+        hex::encode(field)
+    ));
+    session.set_level(level);
+    session
+}
+
+/// The commands of a whole series in a session: what is secret comes enciphered.
+fn wrapped(session: &mut Session, recipe: &Recipe) -> Vec<Vec<u8>> {
+    let stream = recipe.stream();
+    let count = stream.len();
+    let commands = stream
+        .into_iter()
+        .enumerate()
+        .map(|(number, mut grouping)| {
+            let secret = grouping[0] & 0xF0 == 0x80;
+            if secret {
+                session
+                    .encrypt_data(&mut grouping[3..])
+                    .expect("whole blocks");
+            }
+            let last = number + 1 == count;
+            let p1 = if secret { 0x60 } else { 0x00 } | if last { 0x80 } else { 0x00 };
+            let header = [0x80, 0xE2, p1, u8::try_from(number).expect("few")];
+            let (class, field) = session.wrap(header, &grouping).expect("room");
+            let mut command = vec![class, 0xE2, p1, header[3]];
+            command.push(u8::try_from(field.len()).expect("short"));
+            command.extend(field);
+            command
+        });
+    commands.collect()
+}
+
 #[test]
-fn a_secured_card_takes_no_data_in_the_clear() {
+fn data_come_in_a_session_of_any_level_with_what_is_secret_enciphered() {
+    let recipe = Recipe::new();
+    let plain = Bench::new(&recipe);
+    for level in [
+        Level::empty(),
+        Level::C_MAC,
+        Level::C_MAC | Level::C_DECRYPTION,
+    ] {
+        let mut bench = Bench::installed(&recipe);
+        bench.ok(SELECT);
+        let mut session = open_session(&mut bench, level);
+        for command in wrapped(&mut session, &recipe) {
+            assert_eq!(bench.send_bytes(&command).1, Sw::OK, "{command:02X?}");
+        }
+        bench.reset();
+        // But for the session's count they hold the same.
+        let differ = bench
+            .card
+            .contents()
+            .iter()
+            .zip(plain.card.contents())
+            .filter(|(found, expected)| **found != *expected)
+            .count();
+        assert!((1..=2).contains(&differ), "{level:?}: {differ}");
+        assert_eq!(bench.clean(), 1);
+        bench.ok(SELECT);
+        bench.refused("80500000 08 0102030405060708 00", 0x6D00);
+    }
+}
+
+#[test]
+fn a_secured_card_takes_data_with_a_mac_only() {
+    let recipe = Recipe::new();
+    let mut secured = Bench::installed(&recipe);
+    secured.ok(SELECT_ISD);
+    secured.ok("80F0800F");
+    secured.ok(SELECT);
+    let plain = store_data(0, false, &recipe.stream()[0]);
+    assert_eq!(secured.send_bytes(&plain).1, Sw::SECURITY_NOT_SATISFIED);
+    let mut bench = secured.fork();
+    let mut session = open_session(&mut bench, Level::empty());
+    let first = &wrapped(&mut session, &recipe)[0];
+    assert_eq!(bench.send_bytes(first).1, Sw::SECURITY_NOT_SATISFIED);
+    let mut session = open_session(&mut secured, Level::C_MAC);
+    let commands = wrapped(&mut session, &recipe);
+    let mut spoiled = commands[0].clone();
+    spoiled[7] ^= 1;
+    let mut bench = secured.fork();
+    assert_eq!(bench.send_bytes(&spoiled).1, Sw::SECURITY_NOT_SATISFIED);
+    // The session is over with it.
+    assert_eq!(bench.send_bytes(&commands[0]).1, Sw::SECURITY_NOT_SATISFIED);
+    for command in commands {
+        assert_eq!(secured.send_bytes(&command).1, Sw::OK);
+    }
+    secured.clean();
+}
+
+#[test]
+fn enciphered_data_without_a_session_are_refused() {
     let mut bench = Bench::installed(&Recipe::new());
-    bench.ok(SELECT_ISD);
-    bench.ok("80F0800F");
     bench.ok(SELECT);
-    let block = store_data(0, false, &Recipe::new().stream()[0]);
-    assert_eq!(bench.send_bytes(&block).1, Sw::CONDITIONS_NOT_MET);
+    bench.refused("80E26000 03 010100", 0x6982);
+    bench.refused("84E20000 03 010100", 0x6982);
 }
 
 #[test]
