@@ -1,6 +1,7 @@
 //! The bank applet and its directory on a card, driven by commands alone.
 
 mod allocation;
+mod firewall;
 mod personalise;
 mod power;
 mod script;

@@ -80,12 +80,18 @@ impl Bench {
 
     /// An issued card, with power.
     pub(crate) fn new(algorithm: Algorithm, switches: u8) -> Bench {
-        let mut bench = Bench::blank(algorithm);
-        bench.install(switches);
-        bench.issue(true);
+        let mut bench = Bench::issued(algorithm, switches);
         bench.ok(SELECT_ISD);
         bench.ok("80F0800F");
         bench.reset();
+        bench
+    }
+
+    /// The same before it is SECURED.
+    pub(crate) fn issued(algorithm: Algorithm, switches: u8) -> Bench {
+        let mut bench = Bench::blank(algorithm);
+        bench.install(switches);
+        bench.issue(true);
         bench
     }
 
