@@ -2,6 +2,7 @@
 
 mod allocation;
 mod firewall;
+mod model;
 mod personalise;
 mod power;
 mod script;

@@ -283,7 +283,7 @@ pub(crate) fn grouping(number: u16, data: &[u8]) -> Vec<u8> {
 }
 
 /// What a terminal tells of a transaction.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Deal {
     pub(crate) amount: u64,
     pub(crate) cash: bool,
@@ -496,9 +496,7 @@ impl Bench {
     #[track_caller]
     pub(crate) fn first(&mut self, p1: u8, deal: &Deal) -> Ac {
         let data = self.ok(&format!("80AE{p1:02X}00 34 {} 00", deal.cdol1()));
-        let ac = self.read_ac(&data, deal);
-        self.first = Some(ac.clone());
-        ac
+        self.take_ac(&data, deal, true)
     }
 
     /// The first GENERATE AC with its signature, whose cryptogram is in that.
@@ -527,6 +525,16 @@ impl Bench {
     pub(crate) fn second(&mut self, p1: u8, code: &str, deal: &Deal) -> Ac {
         let data = self.ok(&format!("80AE{p1:02X}00 22 {} 00", deal.cdol2(code)));
         self.read_ac(&data, deal)
+    }
+
+    /// A cryptogram that was answered to a command already sent.
+    #[track_caller]
+    pub(crate) fn take_ac(&mut self, data: &[u8], deal: &Deal, is_first: bool) -> Ac {
+        let ac = self.read_ac(data, deal);
+        if is_first {
+            self.first = Some(ac.clone());
+        }
+        ac
     }
 
     #[track_caller]
