@@ -1,4 +1,4 @@
-//! Two owners on one card: nothing that one side knows, grants or does reaches the other.
+//! Two owners on one card: nothing of one side reaches the other.
 //!
 //! For every state that one side can be brought into, every command of the other side is
 //! tried, and is answered as on a card where the first side was never touched; afterwards

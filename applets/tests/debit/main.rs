@@ -8,3 +8,4 @@ mod power;
 mod script;
 mod support;
 mod transaction;
+mod truth;

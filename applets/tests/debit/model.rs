@@ -1,4 +1,4 @@
-//! Counters, e-cash and flags against a small model, over random transactions and cuts.
+//! The bank applet against a small model, over random transactions and cuts.
 //!
 //! The model knows the rules of the specification and nothing of the card: it predicts
 //! every cryptogram's information, verification results and balance, and every status
