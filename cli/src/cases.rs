@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use cardlab_conformance::case::Safety;
 use cardlab_conformance::explain::explain;
 use cardlab_conformance::plan;
+use cardlab_conformance::requirement;
 use cardlab_conformance::runner;
 use cardlab_conformance::status::{self, Reached};
 use cardlab_conformance::verdict::Exit;
@@ -28,6 +29,8 @@ pub(crate) enum Cases {
     Fmt(Fmt),
     /// Print which case brings which status word of which command, as Markdown
     Status,
+    /// Print which scenario walks which requirement, as Markdown
+    Requirements,
 }
 
 /// List ids, with what each shows.
@@ -73,6 +76,7 @@ impl Cases {
             Cases::Explain(verb) => verb.run(),
             Cases::Fmt(verb) => verb.run(),
             Cases::Status => status(),
+            Cases::Requirements => requirements(),
         }
     }
 }
@@ -158,6 +162,23 @@ impl Fmt {
             ExitCode::SUCCESS
         })
     }
+}
+
+/// Prints which scenario walks which requirement.
+fn requirements() -> anyhow::Result<ExitCode> {
+    let cases = plan::shipped()?;
+    io::stdout()
+        .lock()
+        .write_all(requirement::to_markdown(&cases).as_bytes())?;
+    let faults = requirement::faults(&cases);
+    for fault in &faults {
+        eprintln!("{fault}");
+    }
+    Ok(if faults.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(Exit::Unexpected as u8)
+    })
 }
 
 /// Runs the suite on each profile of the table and prints what it reached.

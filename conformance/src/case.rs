@@ -88,9 +88,8 @@ pub enum Safety {
 
 /// A condition on the profile: `version>=2`, `version=3`, `algorithm=sm4`,
 /// `first-change=card`, `pin`, `pin=never`, `key=PUK`, `no-key=PUK`, `directory=DF05`,
-/// `file=SSSE/EF07`, `cyclic-append-by-number`, `cyclic-append-by-number=no`,
-/// `profile=henan-2.0`,
-/// `certificates`, `certificate-commands`.
+/// `file=SSSE/EF07`, `pin-tries=6`, `cyclic-append-by-number`, `cyclic-append-by-number=no`,
+/// `profile=henan-2.0`, `certificates`, `certificate-commands`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Need {
@@ -110,6 +109,7 @@ enum Condition {
     File(String, u16),
     Pin,
     PinNever,
+    PinTries(u8),
     CyclicAppendByNumber(bool),
     Profile(String),
     Certificates,
@@ -562,6 +562,7 @@ impl Need {
                 .is_some_and(|directory| directory.file(*fid).is_some()),
             Condition::PinNever => profile.pin.tries == 0,
             Condition::Pin => profile.pin.initial.is_some(),
+            Condition::PinTries(tries) => profile.pin.tries == *tries,
             Condition::CyclicAppendByNumber(wanted) => profile.cyclic_append_by_number == *wanted,
             Condition::Profile(id) => profile.id == *id,
             Condition::Certificates => profile.certificates.is_some(),
@@ -581,7 +582,8 @@ impl TryFrom<String> for Need {
             format!(
                 "unknown condition {text:?}; allowed are version>=N, version=N, \
                  algorithm=3des|sm4, first-change=card|terminal, key=NAME, no-key=NAME, \
-                 directory=LABEL, file=LABEL/EFXX, pin, pin=never, cyclic-append-by-number, \
+                 directory=LABEL, file=LABEL/EFXX, pin, pin=never, pin-tries=N, \
+                 cyclic-append-by-number, \
                  cyclic-append-by-number=no, profile=ID"
             )
         };
@@ -607,6 +609,7 @@ impl TryFrom<String> for Need {
                 }
                 Some(("no-key", name)) => Some(Condition::NoKey(name.to_owned())),
                 Some(("pin", "never")) => Some(Condition::PinNever),
+                Some(("pin-tries", tries)) => tries.parse().ok().map(Condition::PinTries),
                 Some(("key", name)) => Some(Condition::Key(name.to_owned())),
                 Some(("cyclic-append-by-number", "no")) => {
                     Some(Condition::CyclicAppendByNumber(false))

@@ -13,6 +13,7 @@ pub mod generate;
 pub mod monitor;
 pub mod plan;
 pub mod report;
+pub mod requirement;
 pub mod runner;
 pub mod session;
 pub mod status;
