@@ -147,7 +147,7 @@ impl Hsm {
 }
 
 /// The cipher of a key: those that guard messages are single DES on a DES card.
-const fn cipher(algorithm: Algorithm, purpose: Purpose) -> Cipher {
+pub(crate) const fn cipher(algorithm: Algorithm, purpose: Purpose) -> Cipher {
     match (algorithm, purpose) {
         (Algorithm::Des, Purpose::Maintenance) => Cipher::Des,
         (Algorithm::Des, _) => Cipher::TripleDes,

@@ -14,4 +14,5 @@ pub mod numbers;
 pub mod pki;
 pub mod profile;
 pub mod psam;
+pub mod sam;
 pub mod wire;

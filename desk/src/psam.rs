@@ -1,4 +1,4 @@
-//! The terminal's security module: its sums, and the flows done with them.
+//! The terminal's sums with one card's keys, and the flows done with them.
 //!
 //! | flow                   | commands                                         |
 //! |------------------------|--------------------------------------------------|
@@ -8,6 +8,9 @@
 //! | application, card block | 00 84, 84 1E 00 01 and 84 16 00 00              |
 //! | load                   | B0 28 00 01, B0 2A 00 00                         |
 //! | purchase               | B0 28 01 01, B0 2C 01 00                         |
+//!
+//! It stands for a security module where none is wanted: the PSAM as a card, which
+//! holds what diversifies to the keys of all cards, is `sam`.
 //!
 //! It knows keys by the names that the profile gives them; which right a flow
 //! needs first, and which directory is current, is the terminal's business.

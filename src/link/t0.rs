@@ -59,6 +59,12 @@ pub const fn direction(header: &[u8; 5]) -> Direction {
         return Direction::Unknown;
     };
     let plain = matches!(class.secure_messaging(), SecureMessaging::None);
+    match (cla, ins) {
+        // The terminal's security module: DELIVERY SESSION KEY, INITIALIZE ENVIRONMENT;
+        // CIPHER DATA, INIT SAM and CREDIT SAM FOR PURCHASE.
+        (0xBF, 0xDE | 0xEC) | (0x80, 0x70 | 0x72 | 0xFA) => return Direction::In,
+        _ => {}
+    }
     match (class.base(), ins) {
         // READ BINARY, READ RECORD, GET CHALLENGE, GET RESPONSE, GET DATA, and
         // MANAGE CHANNEL, which gives a channel number.
@@ -951,6 +957,11 @@ mod tests {
             ("0048000126", Direction::Unknown),
             ("804E000178", Direction::In),
             ("80C4010305", Direction::In),
+            ("BFDE672E20", Direction::In),
+            ("BFEC000001", Direction::In),
+            ("80FA050010", Direction::In),
+            ("807001002C", Direction::In),
+            ("8072000004", Direction::In),
             ("00FF000000", Direction::Unknown),
         ] {
             let header: [u8; 5] = bytes(header).try_into().unwrap();
