@@ -50,6 +50,11 @@ impl Which {
         self.image.is_some()
     }
 
+    /// What its test keys start from.
+    pub(crate) fn seed(&self) -> u64 {
+        self.seed
+    }
+
     /// The profile that it is issued from, and the seed.
     pub(crate) fn profile(&self) -> anyhow::Result<(Profile, u64)> {
         let name = self.profile.as_deref().unwrap_or(PROFILE);

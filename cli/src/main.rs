@@ -13,6 +13,7 @@ mod run;
 mod serve;
 mod show;
 mod subject;
+mod terminal;
 mod test;
 mod watch;
 
@@ -63,6 +64,15 @@ Exit codes: 0 the last command was taken, 1 it was refused or a monitor went red
 monitors`), 2 the call, a file or a profile is wrong.
 Without --image each call has a new card; with it, the card keeps what is written.")]
     Apdu(apdu::Apdu),
+    /// Read, write, pay as a terminal does, over our card or a real one 终端功能
+    #[command(
+        subcommand,
+        after_help = "\
+Each prints what a window would see, then the return code and the string of the interface.
+Exit codes: 0 the return code is 0, 1 it is another, 2 the call, a file or a profile is wrong,
+3 no card or no reader. Without --image each call has a new card."
+    )]
+    Terminal(Box<terminal::Function>),
     /// Print the card as a tree, with names and values 以树形显示卡内数据
     Show(show::Show),
     /// Look at the card's certificates, sign, verify, seal and open 证书应用
@@ -106,6 +116,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Verb::Run(verb) => verb.run(),
         Verb::Serve(verb) => verb.run(),
         Verb::Apdu(verb) => verb.run(),
+        Verb::Terminal(verb) => verb.run(),
         Verb::Show(verb) => verb.run(),
         Verb::Certificate(verb) => verb.run(),
         Verb::Issue(verb) => verb.run(),

@@ -39,8 +39,11 @@ impl TestRoot {
     }
 
     /// The national root key of this name and version.
+    ///
+    /// UKMF is what 1.0 cards call UKSSSE: one address in the HSM, one key in the PSAM.
     #[must_use]
     pub fn key(&self, name: &str, version: u8, cipher: Cipher) -> Key {
+        let name = if name == "UKMF" { "UKSSSE" } else { name };
         let hash = Sm3::new()
             .chain(b"cardlab test root")
             .chain(&self.seed.to_be_bytes())

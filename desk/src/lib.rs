@@ -15,4 +15,5 @@ pub mod pki;
 pub mod profile;
 pub mod psam;
 pub mod sam;
+pub mod terminal;
 pub mod wire;

@@ -54,20 +54,7 @@ impl Pcscd {
     /// What the socket says; [`ErrorKind::NotFound`] where there is no such reader or
     /// no card in it, with the readers that there are.
     pub fn find(socket: &Path, part: &str, patience: Duration) -> io::Result<Pcscd> {
-        let stream = UnixStream::connect(socket)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        let mut client = Pcscd {
-            stream,
-            reader: String::new(),
-            context: 0,
-            card: None,
-            protocol: 1,
-        };
-        let version = client.call(0x11, &[VERSION[0], VERSION[1], 0])?;
-        check("the version of the daemon", version.last())?;
-        let established = client.call(0x01, &[SCOPE_SYSTEM, 0, 0])?;
-        check("a context", established.last())?;
-        client.context = established.get(1).copied().unwrap_or(0);
+        let mut client = Pcscd::client(socket)?;
         let until = Instant::now().checked_add(patience);
         loop {
             let readers = client.readers()?;
@@ -85,6 +72,34 @@ impl Pcscd {
             }
             std::thread::sleep(POLL);
         }
+    }
+
+    /// The names of the readers that there are, with a card or without.
+    ///
+    /// # Errors
+    /// What the socket says.
+    pub fn list(socket: &Path) -> io::Result<Vec<String>> {
+        let readers = Pcscd::client(socket)?.readers()?;
+        Ok(readers.into_iter().map(|(name, _)| name).collect())
+    }
+
+    /// A client without a reader.
+    fn client(socket: &Path) -> io::Result<Pcscd> {
+        let stream = UnixStream::connect(socket)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        let mut client = Pcscd {
+            stream,
+            reader: String::new(),
+            context: 0,
+            card: None,
+            protocol: 1,
+        };
+        let version = client.call(0x11, &[VERSION[0], VERSION[1], 0])?;
+        check("the version of the daemon", version.last())?;
+        let established = client.call(0x01, &[SCOPE_SYSTEM, 0, 0])?;
+        check("a context", established.last())?;
+        client.context = established.get(1).copied().unwrap_or(0);
+        Ok(client)
     }
 
     /// The name of the reader.
@@ -260,6 +275,8 @@ mod tests {
             let patience = Duration::from_secs(5);
             let found = Pcscd::find(&folder.path().join("socket"), "nowhere", Duration::ZERO);
             assert!(found.unwrap_err().to_string().contains("cardlab"));
+            let readers = Pcscd::list(&folder.path().join("socket")).unwrap();
+            assert!(matches!(&readers[..], [name] if name.contains("cardlab")));
             let mut client =
                 Pcscd::find(&folder.path().join("socket"), "cardlab", patience).unwrap();
             assert_eq!(client.reset(), Err(Lost::NoPower));

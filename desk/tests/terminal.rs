@@ -1,0 +1,577 @@
+//! The terminal over a card of each shipped profile, with each kind of module.
+
+use cardlab::fen::Fen;
+use cardlab::icc::{Icc, Lost};
+use cardlab::os::Card;
+use cardlab_desk::encode::hexadecimal;
+use cardlab_desk::hsm::TestRoot;
+use cardlab_desk::issue::issue;
+use cardlab_desk::medical::Amounts;
+use cardlab_desk::profile::{Kind, Profile, SpecVersion};
+use cardlab_desk::terminal::{
+    Address, AuthType, Data, Failure, HsmModule, Layouts, Payment, Policy, Receipt, SecurityModule,
+    Terminal, TestHost, TestHsm,
+};
+use proptest::prelude::{Strategy as _, any, prop, proptest};
+use std::sync::OnceLock;
+
+const SEED: u64 = 7;
+const TERMINAL: [u8; 6] = [0x41, 0x16, 0x00, 0x00, 0x00, 0x01];
+const TIME: [u8; 7] = [0x20, 0x26, 0x01, 0x02, 0x08, 0x30, 0x00];
+/// The PIN that every card here has after its first change.
+const PIN: &str = "246810";
+
+fn layouts() -> &'static Layouts {
+    static LAYOUTS: OnceLock<Layouts> = OnceLock::new();
+    LAYOUTS.get_or_init(|| Layouts::national().unwrap_or_else(|report| panic!("{report}")))
+}
+
+/// A card that is in use: its initial PIN was changed.
+fn card(name: &str) -> (Card, Profile) {
+    let profile = Profile::load(name).unwrap_or_else(|report| panic!("{report}"));
+    let mut card = Card::manufacture(&cardlab_applets::ROM, SEED);
+    issue(&mut card, &profile, SEED).unwrap_or_else(|error| panic!("{error}"));
+    let mut module = module();
+    let changed = terminal(&mut card, &mut module, Policy::default()).change_pin("123456", PIN);
+    assert_eq!(changed, Ok(()), "{name}");
+    (card, profile)
+}
+
+fn module() -> HsmModule<TestHsm> {
+    HsmModule::new(hsm(), TERMINAL)
+}
+
+fn hsm() -> TestHsm {
+    TestHsm::new(TestRoot::from_seed(SEED), layouts().all())
+}
+
+fn terminal<'t>(
+    card: &'t mut dyn Icc,
+    module: &'t mut dyn SecurityModule,
+    policy: Policy,
+) -> Terminal<'t> {
+    Terminal::new(card, module, layouts(), policy)
+}
+
+fn keyed(pin: &str) -> Policy {
+    Policy {
+        pin: Some(pin.to_owned()),
+        ..Policy::default()
+    }
+}
+
+fn payment(account: u32) -> Payment {
+    Payment {
+        index: 1,
+        amounts: Amounts {
+            account: Fen::new(account),
+            own: Fen::new(20),
+            pooled: Fen::new(3),
+        },
+        time: TIME,
+    }
+}
+
+fn host(profile: &Profile) -> TestHost<'_> {
+    TestHost::new(TestRoot::from_seed(SEED), profile)
+}
+
+fn value(profile: &Profile, directory: &str, fid: u16, tag: u8) -> String {
+    let file = profile
+        .directory_by_label(directory)
+        .and_then(|directory| directory.file(fid))
+        .expect("a file");
+    let records = file.records.iter();
+    let item = records.map(|r| &r.item).find(|i| i.tag == Some(tag));
+    item.and_then(|item| item.text.clone()).unwrap_or_default()
+}
+
+#[test]
+fn base_data_are_those_of_the_card_in_the_order_of_the_interface() {
+    for name in Profile::shipped() {
+        let (mut card, profile) = card(name);
+        let mut module = module();
+        let policy = Policy {
+            device: "W01".to_owned(),
+            ..Policy::default()
+        };
+        let base = terminal(&mut card, &mut module, policy)
+            .read_base()
+            .unwrap();
+        let text = base.to_string();
+        let fields: Vec<_> = text.strip_suffix('|').unwrap().split('|').collect();
+        let issuer = |tag| value(&profile, "SSSE", 0xEF05, tag);
+        let holder = |tag| value(&profile, "SSSE", 0xEF06, tag);
+        assert_eq!(
+            fields,
+            [
+                &hexadecimal(&profile.region),
+                &holder(0x08),
+                &issuer(0x07),
+                fields[3],
+                &(holder(0x09) + &holder(0x4E)),
+                &hexadecimal(&profile.historical),
+                &issuer(0x03),
+                &issuer(0x05),
+                &issuer(0x06),
+                "411600000001",
+                "W01",
+            ],
+            "{name}"
+        );
+        assert!(fields[3].starts_with(&format!("{}D156000005", fields[0])));
+        assert_eq!(fields[3].len(), 32);
+    }
+}
+
+#[test]
+fn what_the_layout_has_can_be_read_by_the_pin_or_by_the_key() {
+    for name in Profile::shipped() {
+        let (mut card, profile) = card(name);
+        let layout = layouts().of(profile.version);
+        for directory in &layout.directories {
+            for file in &directory.files {
+                let address: Address = address(&directory.label, file).parse().unwrap();
+                for by in [AuthType::Pin, AuthType::Key] {
+                    let mut module = module();
+                    let mut terminal = terminal(&mut card, &mut module, keyed(PIN));
+                    match terminal.read(by, &address) {
+                        Ok(data) => {
+                            let expected = match file.kind {
+                                Kind::Transparent { .. } => 1,
+                                Kind::Cyclic { .. } => data.0[0].values.len(),
+                                _ => file.records.len(),
+                            };
+                            assert_eq!(data.0[0].values.len(), expected, "{name} {address}");
+                        }
+                        // Annex B gives no numbers to the keys of DF06.
+                        Err(Failure::NoKey(key)) if directory.label == "DF06" => {
+                            assert_eq!(key, "RK1DF06");
+                        }
+                        Err(failure) => panic!("{name} {address}: {failure}"),
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The address of a file with all its items.
+fn address(directory: &str, file: &cardlab_desk::profile::File) -> String {
+    let items = file.records.iter().map(|record| {
+        let tag = record.item.tag.expect("a tag");
+        match record.occurrence {
+            1 => format!("{tag:02X}|"),
+            _ => format!("{tag:02X}:{}|", record.number),
+        }
+    });
+    let items: String = items.collect();
+    format!("{directory}{:04X}|{items}$", file.fid)
+}
+
+#[test]
+fn what_is_written_is_read_again_and_costs_only_its_own_file() {
+    for name in ["national-2.0", "national-3.0", "henan-2.0", "henan-3.0"] {
+        let (mut card, _) = card(name);
+        for (address, data) in [
+            ("DF01EF06|28|$", "DF01EF06|13800000000|$"),
+            (
+                "DF01EF0A|37|38|$DF01EF15|2A|40:2|$",
+                "DF01EF0A|CHN|13|$DF01EF15|21|303^010203^中原示范大学|$",
+            ),
+            ("DF02EF07|$", "DF02EF07|6020000^20240101^20241231^示范厂|$"),
+            ("DF04EF06|90|92|$", "DF04EF06|1|20240101|$"),
+        ] {
+            let written: Address = address.parse().unwrap();
+            let data: Data = data.parse().unwrap();
+            let mut module = module();
+            let mut terminal = terminal(&mut card, &mut module, keyed(PIN));
+            assert_eq!(terminal.write(&written, &data), Ok(()), "{name} {address}");
+            let read = terminal.read(AuthType::Pin, &written).unwrap();
+            assert_eq!(read.0[0].values[0], data.0[0].values[0], "{name} {address}");
+            if !address.starts_with("DF02EF07") {
+                assert_eq!(read, data, "{name}");
+            }
+        }
+    }
+    let (mut card, _) = card("national-1.0");
+    let written: Address = "SSSEEF06|0B|$DF01EF07|29|$".parse().unwrap();
+    let data: Data = "SSSEEF06|01|$DF01EF07|1|$".parse().unwrap();
+    let mut module = module();
+    let mut terminal = terminal(&mut card, &mut module, keyed(PIN));
+    assert_eq!(terminal.write(&written, &data), Ok(()));
+    assert_eq!(terminal.read(AuthType::Pin, &written), Ok(data));
+}
+
+#[test]
+fn nothing_is_written_where_one_value_does_not_fit() {
+    let (mut card, _) = card("henan-2.0");
+    let mut module = module();
+    let mut terminal = terminal(&mut card, &mut module, keyed(PIN));
+    let address: Address = "DF01EF06|28|2C|$".parse().unwrap();
+    let before = terminal.read(AuthType::Pin, &address).unwrap();
+    let bad: Data = format!("DF01EF06|110|{}|$", "周".repeat(26))
+        .parse()
+        .unwrap();
+    let refused = terminal.write(&address, &bad).unwrap_err();
+    assert!(matches!(refused, Failure::Value(..)), "{refused}");
+    assert_eq!(refused.code(), -27264);
+    let other: Data = "DF01EF06|110|$".parse().unwrap();
+    assert_eq!(terminal.write(&address, &other).unwrap_err().code(), -22);
+    assert_eq!(terminal.read(AuthType::Pin, &address), Ok(before));
+}
+
+#[test]
+fn the_pin_is_verified_changed_locked_unlocked_and_set_anew() {
+    for name in Profile::shipped() {
+        let (mut card, profile) = card(name);
+        let mut module = module();
+        let mut terminal = terminal(&mut card, &mut module, Policy::default());
+        assert_eq!(terminal.verify_pin(PIN), Ok(()), "{name}");
+        assert_eq!(terminal.change_pin(PIN, "1357"), Ok(()), "{name}");
+        for left in (1..profile.pin.tries).rev() {
+            assert_eq!(terminal.verify_pin(PIN), Err(Failure::PinWrong(left)));
+        }
+        assert_eq!(terminal.verify_pin(PIN), Err(Failure::PinLocked));
+        let locked = terminal.verify_pin("1357").unwrap_err();
+        assert_eq!((locked.clone(), locked.code()), (Failure::PinLocked, -52));
+        assert_eq!(terminal.change_pin("1357", PIN), Err(Failure::PinLocked));
+        assert_eq!(terminal.unblock_pin(), Ok(()), "{name}");
+        assert_eq!(terminal.verify_pin("1357"), Ok(()), "{name}");
+        assert_eq!(terminal.reload_pin("123456"), Ok(()), "{name}");
+        assert_eq!(terminal.verify_pin("123456"), Ok(()), "{name}");
+        assert_eq!(terminal.verify_pin("12"), Err(Failure::NoPin));
+    }
+}
+
+#[test]
+fn the_initial_pin_neither_transacts_nor_comes_back() {
+    for name in ["national-1.0", "national-2.0", "national-3.0"] {
+        let (mut card, _) = card(name);
+        let mut module = module();
+        let address: Address = "DF01EF07|29|$".parse().unwrap();
+        let mut terminal = terminal(&mut card, &mut module, keyed("123456"));
+        let refused = terminal.change_pin(PIN, "123456").unwrap_err();
+        assert_eq!(refused.code(), -36, "{name}");
+        assert_eq!(terminal.reload_pin("123456"), Ok(()));
+        let refused = terminal.read(AuthType::Pin, &address).unwrap_err();
+        assert_eq!(refused.code(), -35, "{name}");
+        assert_eq!(terminal.debit(&payment(1)).unwrap_err().code(), -35);
+    }
+}
+
+#[test]
+fn without_a_pin_what_the_pin_opens_stays_closed() {
+    let (mut card, _) = card("national-2.0");
+    let mut module = module();
+    let mut terminal = terminal(&mut card, &mut module, Policy::default());
+    for closed in ["DF01EF07|29|$", "DF04EF06|90|$", "DF04EF08|$"] {
+        let refused = terminal.read(AuthType::Pin, &closed.parse().unwrap());
+        assert_eq!(refused.unwrap_err().code(), -27010, "{closed}");
+    }
+}
+
+#[test]
+fn what_the_layout_does_not_have_is_told_apart() {
+    let (mut card, _) = card("national-2.0");
+    let mut module = module();
+    let mut terminal = terminal(&mut card, &mut module, keyed(PIN));
+    for (address, code) in [
+        ("DF09EF05|01|$", -27266),
+        ("SSSEEF09|01|$", -27266),
+        ("SSSEEF05|08|$", -27267),
+        ("DF01EF15|40:1|$", -27267),
+    ] {
+        let refused = terminal.read(AuthType::Pin, &address.parse().unwrap());
+        assert_eq!(refused.unwrap_err().code(), code, "{address}");
+    }
+}
+
+#[test]
+fn a_lost_card_answers_and_is_refused_by_the_terminal() {
+    let (mut card, _) = card("henan-3.0");
+    let mut module = module();
+    let base = terminal(&mut card, &mut module, Policy::default());
+    let base = { base }.read_base().unwrap();
+    let number = &base.facts.card_number;
+    let code = hexadecimal(&base.facts.identity.recognition_code);
+    for list in [format!("{code},{number}"), format!("{number}-{number}")] {
+        let policy = Policy {
+            blacklist: list.parse().unwrap(),
+            ..Policy::default()
+        };
+        let refused = terminal(&mut card, &mut module, policy).read_base();
+        assert_eq!(refused, Err(Failure::Blacklisted));
+    }
+    let policies = [
+        (
+            -9002,
+            Policy {
+                today: Some("20340602".into()),
+                ..Policy::default()
+            },
+        ),
+        (
+            -9003,
+            Policy {
+                institutions: vec!["915600000244".into()],
+                ..Policy::default()
+            },
+        ),
+        (
+            -9004,
+            Policy {
+                classes: vec!["1".into()],
+                ..Policy::default()
+            },
+        ),
+        (
+            -22,
+            Policy {
+                card_info: Some(format!("411600||{number}|00|")),
+                ..Policy::default()
+            },
+        ),
+    ];
+    for (code, policy) in policies {
+        let refused = terminal(&mut card, &mut module, policy).read_base();
+        assert_eq!(refused.unwrap_err().code(), code);
+    }
+    let policy = Policy {
+        today: Some("20340601".into()),
+        institutions: vec!["9156000002411600".into()],
+        card_info: Some(base.to_string()),
+        ..Policy::default()
+    };
+    assert_eq!(
+        terminal(&mut card, &mut module, policy).read_base(),
+        Ok(base)
+    );
+}
+
+#[test]
+fn the_keys_of_another_issuer_do_not_open_the_card() {
+    for name in Profile::shipped() {
+        let (mut card, _) = card(name);
+        let other = TestHsm::new(TestRoot::from_seed(SEED + 1), layouts().all());
+        let mut module = HsmModule::new(other, TERMINAL);
+        let refused = terminal(&mut card, &mut module, Policy::default()).read_base();
+        assert_eq!(refused.unwrap_err().code(), -21, "{name}");
+    }
+}
+
+fn receipt(result: Result<Receipt, Failure>) -> Receipt {
+    result.unwrap_or_else(|failure| panic!("{failure}"))
+}
+
+#[test]
+fn money_is_loaded_paid_and_listed() {
+    for name in Profile::shipped() {
+        let (mut card, profile) = card(name);
+        let mut module = module();
+        let mut terminal = terminal(&mut card, &mut module, keyed(PIN));
+        let loaded = receipt(terminal.load(&payment(1000), &mut host(&profile)));
+        let before = loaded.balance.unwrap().count() - 1000;
+        let paid = receipt(terminal.debit(&payment(300)));
+        assert_eq!(paid.balance, Some(Fen::new(before + 700)), "{name}");
+        assert_ne!(paid.tac, loaded.tac);
+        let records = terminal.debit_records().unwrap();
+        let lines: Vec<_> = records.iter().map(ToString::to_string).collect();
+        let time = "20260102083000";
+        assert_eq!(
+            lines,
+            [
+                format!("{}^2^411600000001^{time}^300^20^3", paid.number),
+                format!("{}^1^411600000001^{time}^1000^0^0", loaded.number),
+            ],
+            "{name}"
+        );
+        let refused = terminal.debit(&payment(before + 701)).unwrap_err();
+        assert_eq!(refused.code(), -37889, "{name}: {refused}");
+        let mut unknown = payment(1);
+        unknown.index = 9;
+        assert_eq!(terminal.debit(&unknown).unwrap_err().code(), -37891);
+        assert_eq!(terminal.pending(), None);
+    }
+}
+
+/// A card that is pulled at a command: before it gets there, or before its answer does.
+struct Pulled {
+    card: Card,
+    ins: u8,
+    arrives: bool,
+}
+
+impl Icc for Pulled {
+    fn power_on(&mut self) -> Result<Vec<u8>, Lost> {
+        self.card.power_on()
+    }
+
+    fn reset(&mut self) -> Result<Vec<u8>, Lost> {
+        self.card.reset()
+    }
+
+    fn power_off(&mut self) {
+        self.card.power_off();
+    }
+
+    fn transmit(&mut self, command: &[u8], response: &mut Vec<u8>) -> Result<(), Lost> {
+        if command.get(1) != Some(&self.ins) {
+            return self.card.transmit(command, response);
+        }
+        if self.arrives {
+            self.card.transmit(command, response)?;
+        }
+        response.clear();
+        self.ins = 0xFF;
+        self.card.power_off();
+        Err(Lost::Link("the card was pulled".to_owned()))
+    }
+}
+
+#[test]
+fn a_pulled_card_says_when_it_comes_back_whether_it_took_the_money() {
+    for name in Profile::shipped() {
+        for (ins, arrives) in [(0x2C, true), (0x2C, false), (0x2A, true), (0x2A, false)] {
+            let (issued, profile) = card(name);
+            let mut pulled = Pulled {
+                card: issued,
+                ins: 0xFF,
+                arrives,
+            };
+            let mut module = module();
+            let mut host = host(&profile);
+            let loaded =
+                terminal(&mut pulled, &mut module, keyed(PIN)).load(&payment(500), &mut host);
+            let balance = receipt(loaded).balance.unwrap().count();
+            pulled.ins = ins;
+            let mut terminal = terminal(&mut pulled, &mut module, keyed(PIN));
+            let result = match ins {
+                0x2C => terminal.debit(&payment(100)),
+                _ => terminal.load(&payment(100), &mut host),
+            };
+            assert_eq!(result.unwrap_err().code(), -4, "{name}");
+            let pending = terminal.pending().cloned().unwrap();
+            let recovered = terminal.recover(&pending, &mut host).unwrap();
+            assert_eq!(recovered.is_some(), arrives, "{name} {ins:02X}");
+            assert_eq!(terminal.pending(), None);
+            let expected = match (arrives, ins) {
+                (false, _) => balance,
+                (true, 0x2C) => balance - 100,
+                (true, _) => balance + 100,
+            };
+            let paid = receipt(terminal.debit(&payment(1)));
+            assert_eq!(paid.balance, Some(Fen::new(expected - 1)), "{name}");
+        }
+    }
+}
+
+#[test]
+fn another_card_does_not_answer_for_the_pulled_one() {
+    let (first, profile) = card("henan-2.0");
+    let (mut second, _) = card("national-2.0");
+    let mut pulled = Pulled {
+        card: first,
+        ins: 0x2A,
+        arrives: true,
+    };
+    let mut module = module();
+    let mut host = host(&profile);
+    let mut before = terminal(&mut pulled, &mut module, keyed(PIN));
+    assert!(before.load(&payment(1), &mut host).is_err());
+    let pending = before.pending().cloned().unwrap();
+    let mut after = terminal(&mut second, &mut module, keyed(PIN));
+    let refused = after.recover(&pending, &mut host).unwrap_err();
+    assert_eq!(refused.code(), -22);
+}
+
+/// A card that answers '6CXX' to every Le that is not exact, and puts answers off.
+struct Exact(Card);
+
+impl Icc for Exact {
+    fn power_on(&mut self) -> Result<Vec<u8>, Lost> {
+        self.0.power_on()
+    }
+
+    fn reset(&mut self) -> Result<Vec<u8>, Lost> {
+        self.0.reset()
+    }
+
+    fn power_off(&mut self) {
+        self.0.power_off();
+    }
+
+    fn transmit(&mut self, command: &[u8], response: &mut Vec<u8>) -> Result<(), Lost> {
+        let mut fork = self.0.fork();
+        let mut long = command.to_vec();
+        if command.get(1) == Some(&0xB2) && command.len() == 5 {
+            long[4] = 0;
+            fork.transmit(&long, response)?;
+            let len = match response.as_slice() {
+                [.., 0x6C, len] => *len,
+                all => u8::try_from(all.len() - 2).unwrap_or(0),
+            };
+            if len > 0 && command[4] != len {
+                *response = vec![0x6C, len];
+                return Ok(());
+            }
+        }
+        self.0.transmit(command, response)
+    }
+}
+
+#[test]
+fn a_card_that_wants_each_le_exact_is_read_as_any_other() {
+    let (card, profile) = card("national-2.0");
+    let mut exact = Exact(card);
+    let mut module = module();
+    let mut terminal = terminal(&mut exact, &mut module, keyed(PIN));
+    let base = terminal.read_base().unwrap();
+    assert_eq!(base.number, value(&profile, "SSSE", 0xEF06, 0x08));
+    assert_eq!(profile.version, SpecVersion::V2);
+}
+
+/// A card that answers anything at all.
+struct Hostile {
+    answers: Vec<Vec<u8>>,
+    turn: usize,
+}
+
+impl Icc for Hostile {
+    fn power_on(&mut self) -> Result<Vec<u8>, Lost> {
+        Ok(b"\x3B\x6D\x00\x00\x00\x81\x31\x47\x31\x86\x50\x43\x02\x00\x00\x00\x13".to_vec())
+    }
+
+    fn reset(&mut self) -> Result<Vec<u8>, Lost> {
+        self.power_on()
+    }
+
+    fn power_off(&mut self) {}
+
+    fn transmit(&mut self, _: &[u8], response: &mut Vec<u8>) -> Result<(), Lost> {
+        response.clone_from(&self.answers[self.turn % self.answers.len()]);
+        self.turn += 1;
+        Ok(())
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_answer_of_a_card_makes_the_terminal_panic(
+        answers in prop::collection::vec(
+            (prop::collection::vec(any::<u8>(), 0..40), prop::bool::weighted(0.8))
+                .prop_map(|(mut data, good)| {
+                    if good {
+                        data.extend([0x90, 0x00]);
+                    }
+                    data
+                }),
+            1..24,
+        ),
+    ) {
+        let mut card = Hostile { answers, turn: 0 };
+        let mut module = module();
+        let mut terminal = terminal(&mut card, &mut module, keyed("1234"));
+        assert!(terminal.read_base().is_err());
+    }
+}
