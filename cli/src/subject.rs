@@ -183,6 +183,10 @@ impl Subject for Ours {
     fn key(&self, name: &str, version: u8) -> Option<Key> {
         self.keys.key(name, version).cloned()
     }
+
+    fn seed(&self) -> Option<u64> {
+        Some(self.seed)
+    }
 }
 
 /// Cuts the power of a card, or wears its cells out.

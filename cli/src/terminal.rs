@@ -1,4 +1,4 @@
-//! `cardlab terminal`: the functions of the reader interface, as a window would see them.
+//! `cardlab terminal`: the reader interface as a window would see it.
 
 use crate::Stop;
 use crate::card::{self, Which};

@@ -4,6 +4,7 @@
 //! [`Case::to_canonical`] writes. `INTERPRETING.md` says what each key means.
 
 use crate::expect::{Expect, ObjectPath, ObjectValue};
+use crate::said::{Gives, Returns};
 use cardlab::fen::Fen;
 use cardlab_desk::profile::{FirstChange, Profile};
 use serde::{Deserialize, Serialize};
@@ -149,6 +150,12 @@ pub struct Step {
     /// no such object.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub objects: BTreeMap<ObjectPath, ObjectValue>,
+    /// The return code of a terminal's function; of every step that runs one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub returns: Option<Returns>,
+    /// The string that a terminal's function gives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gives: Option<Gives>,
     /// Keeps the data of the answer under a name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub save: Option<String>,
@@ -211,6 +218,133 @@ pub enum Action {
     CertificateCheck(CertificateCheck),
     /// Takes power away and gives it back, or resets.
     Power(PowerStep),
+    /// A function of the reader interface, whole: from power on to its return code.
+    Terminal(Box<TerminalStep>),
+}
+
+/// A function of the terminal, and what the terminal goes by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TerminalStep {
+    /// The function.
+    #[serde(flatten)]
+    pub function: Function,
+    /// What the holder keys in: digits, `right` or `wrong`; nothing without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin: Option<String>,
+    /// The kind of its security module.
+    #[serde(default, skip_serializing_if = "ModuleKind::is_hsm")]
+    pub module: ModuleKind,
+    /// Lost cards, an entry each: `CODE,NUMBER` or `FIRST-LAST`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub blacklist: Vec<String>,
+    /// The day, YYYYMMDD; without it no card has expired.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub today: Option<String>,
+    /// The institutions that are served, by their first digits; all without it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub institutions: Vec<String>,
+    /// The card classes that are served; all without it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<String>,
+    /// What the caller says of the card.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub card_info: Option<String>,
+    /// The initial PIN transacts, too.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub initial_pin: bool,
+    /// The card is pulled at the command that decides a debit or a load.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pulled: Option<Pull>,
+}
+
+/// A function of the reader interface; exactly one of these keys.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Function {
+    /// iReadCardBas.
+    ReadBase(Nothing),
+    /// iReadCard.
+    Read(Read),
+    /// iWriteCard.
+    Write(Write),
+    /// iVerifyPIN.
+    VerifyPin(OnePin),
+    /// iChangePIN.
+    ChangePin(ChangePin),
+    /// iReloadPIN.
+    ReloadPin(NewPin),
+    /// iUnblockPIN.
+    UnblockPin(Nothing),
+    /// iDoDebit.
+    Debit(InitPurchase),
+    /// A load, the host's end included.
+    Load(InitLoad),
+    /// iReadDebitRecord.
+    DebitRecords(Nothing),
+    /// Asks the card whether it took the load or purchase whose answer did not come.
+    Recover(Nothing),
+}
+
+/// A function without arguments: `{}`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Nothing {}
+
+/// What is read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Read {
+    /// The address, `DF01EF0A|37|$`.
+    pub address: String,
+    /// By the reading key and not by the PIN, where either opens a file.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub key: bool,
+}
+
+/// What is written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Write {
+    /// The address, `DF01EF06|28|$`.
+    pub address: String,
+    /// The data, `DF01EF06|13800000000|$`.
+    pub data: String,
+}
+
+/// A PIN: digits, `right` or `wrong`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OnePin {
+    /// It.
+    pub pin: String,
+}
+
+/// A PIN to come: digits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewPin {
+    /// It.
+    pub to: String,
+}
+
+/// The kind of a security module.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ModuleKind {
+    /// A machine of the centre, asked in strings.
+    #[default]
+    Hsm,
+}
+
+/// When a card is pulled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pull {
+    /// Before the command reaches it.
+    Before,
+    /// After it took the command, before it answers.
+    After,
 }
 
 /// How a load begins.
@@ -469,6 +603,16 @@ pub enum CaseError {
         /// The id that its path stands for.
         expected: String,
     },
+    /// A step that is judged by what its kind does not have.
+    #[error("{}: step {step}: {what}", path.display())]
+    Judged {
+        /// The file.
+        path: PathBuf,
+        /// The step, from 1.
+        step: usize,
+        /// What is wrong.
+        what: &'static str,
+    },
     /// A case without steps says nothing.
     #[error("{}: no steps", path.display())]
     NoSteps {
@@ -481,7 +625,8 @@ impl Case {
     /// Reads a case from the text of its file.
     ///
     /// # Errors
-    /// [`CaseError::Json`] with the place, then [`CaseError::NoSteps`].
+    /// [`CaseError::Json`] with the place, then [`CaseError::NoSteps`], then
+    /// [`CaseError::Judged`].
     pub fn from_json(path: &Path, text: &str) -> Result<Case, CaseError> {
         let case: Case = serde_json::from_str(text).map_err(|error| {
             let message = error.to_string();
@@ -502,6 +647,12 @@ impl Case {
                 path: path.to_owned(),
             });
         }
+        for (step, judged) in (1..).zip(&case.steps) {
+            if let Some(what) = judged.misjudged() {
+                let path = path.to_owned();
+                return Err(CaseError::Judged { path, step, what });
+            }
+        }
         Ok(case)
     }
 
@@ -520,6 +671,34 @@ impl Case {
             .iter()
             .find(|need| !need.is_met(profile))
             .map(|need| need.text.as_str())
+    }
+}
+
+impl Step {
+    /// What is wrong with how it is judged, if anything.
+    fn misjudged(&self) -> Option<&'static str> {
+        let by_answer = self.expect.is_some() || self.accept.is_some() || !self.objects.is_empty();
+        let by_word = self.returns.is_some() || self.gives.is_some();
+        match &self.action {
+            Action::Terminal(_) if self.returns.is_none() => {
+                Some("a function of the terminal is judged by \"returns\"")
+            }
+            Action::Terminal(_) if by_answer => {
+                Some("a function of the terminal has no answer for \"expect\" to judge")
+            }
+            Action::Terminal(_) if self.torn || self.worn.is_some() || self.sometimes.is_some() => {
+                Some("a function of the terminal gives power itself: it is neither torn nor worn")
+            }
+            Action::Terminal(_) => None,
+            _ if by_word => Some("only a function of the terminal has \"returns\" and \"gives\""),
+            _ => None,
+        }
+    }
+}
+
+impl ModuleKind {
+    fn is_hsm(&self) -> bool {
+        *self == ModuleKind::Hsm
     }
 }
 

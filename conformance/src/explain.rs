@@ -3,8 +3,9 @@
 //! Says what will be done and what must come; it does not run anything.
 
 use crate::case::{
-    Action, Authenticate, Case, Cells, CertificateCheck, Credit, Debit, InitLoad, InitPurchase,
-    KeyPair, PowerStep, Safety, Secured, Step, UnlockBy, Weight, Whose,
+    Action, Authenticate, Case, Cells, CertificateCheck, Credit, Debit, Function, InitLoad,
+    InitPurchase, KeyPair, ModuleKind, PowerStep, Pull, Safety, Secured, Step, TerminalStep,
+    UnlockBy, Weight, Whose,
 };
 use crate::expect::Expect;
 use std::fmt::{self, Display, Write as _};
@@ -77,6 +78,12 @@ fn write_step(number: usize, step: &Step, text: &mut String) -> fmt::Result {
     }
     if let Some(sometimes) = &step.sometimes {
         writeln!(text, "       at least once 至少一次  {}", Worded(sometimes))?;
+    }
+    if let Some(returns) = &step.returns {
+        writeln!(text, "       must return 返回值  {returns}")?;
+    }
+    if let Some(gives) = &step.gives {
+        writeln!(text, "       and give 输出  {gives}")?;
     }
     for (path, value) in &step.objects {
         writeln!(text, "       with object 数据对象  {path} = {value}")?;
@@ -168,6 +175,125 @@ fn action(action: &Action) -> (String, String) {
             ("power off, power on".to_owned(), "断电后上电".to_owned())
         }
         Action::Power(PowerStep::Reset) => ("warm reset".to_owned(), "热复位".to_owned()),
+        Action::Terminal(step) => terminal_words(step),
+    }
+}
+
+/// A function of the terminal, and what the terminal goes by.
+fn terminal_words(step: &TerminalStep) -> (String, String) {
+    let (mut en, mut zh) = function_words(&step.function);
+    if let Some(pin) = &step.pin {
+        en += &format!(", the holder keys in {}", pin_en(pin));
+        zh += &format!("，持卡人输入{}", pin_zh(pin));
+    }
+    let lists = [
+        (&step.blacklist, "the blacklist", "黑名单"),
+        (&step.institutions, "only institutions", "仅受理机构"),
+        (&step.classes, "only classes", "仅受理卡类别"),
+    ];
+    for (list, list_en, list_zh) in lists {
+        if !list.is_empty() {
+            let list = list.join("; ");
+            en += &format!(", {list_en} {list}");
+            zh += &format!("，{list_zh} {list}");
+        }
+    }
+    if let Some(today) = &step.today {
+        en += &format!(", on {today}");
+        zh += &format!("，日期 {today}");
+    }
+    if let Some(info) = &step.card_info {
+        en += &format!(", for the card {info}");
+        zh += &format!("，传入卡信息 {info}");
+    }
+    if step.initial_pin {
+        en += ", the initial PIN transacts";
+        zh += "，允许初始密码交易";
+    }
+    match step.pulled {
+        Some(Pull::Before) => {
+            en += ", the card pulled before the deciding command";
+            zh += "，决定性命令到达前拔卡";
+        }
+        Some(Pull::After) => {
+            en += ", the card pulled before it answers the deciding command";
+            zh += "，决定性命令应答前拔卡";
+        }
+        None => {}
+    }
+    let (module_en, module_zh) = match step.module {
+        ModuleKind::Hsm => ("an HSM", "加密机"),
+    };
+    (
+        format!("terminal with {module_en}: {en}"),
+        format!("终端（{module_zh}）：{zh}"),
+    )
+}
+
+fn function_words(function: &Function) -> (String, String) {
+    let both = |en: &str, zh: &str| (en.to_owned(), zh.to_owned());
+    match function {
+        Function::ReadBase(_) => both("iReadCardBas, the base data", "iReadCardBas 读基本信息"),
+        Function::Read(read) => {
+            let (en, zh) = match read.key {
+                true => ("the reading key", "读密钥"),
+                false => ("the PIN", "个人密码"),
+            };
+            let address = &read.address;
+            (
+                format!("iReadCard {address} by {en}"),
+                format!("iReadCard 用{zh}读 {address}"),
+            )
+        }
+        Function::Write(write) => (
+            format!("iWriteCard {}", write.data),
+            format!("iWriteCard 写 {}", write.data),
+        ),
+        Function::VerifyPin(pin) => (
+            format!("iVerifyPIN with {}", pin_en(&pin.pin)),
+            format!("iVerifyPIN 校验{}", pin_zh(&pin.pin)),
+        ),
+        Function::ChangePin(change) => (
+            format!(
+                "iChangePIN from {} to {}",
+                pin_en(&change.from),
+                pin_en(&change.to)
+            ),
+            format!(
+                "iChangePIN 由{}改为{}",
+                pin_zh(&change.from),
+                pin_zh(&change.to)
+            ),
+        ),
+        Function::ReloadPin(new) => (
+            format!("iReloadPIN to {}", pin_en(&new.to)),
+            format!("iReloadPIN 重装为{}", pin_zh(&new.to)),
+        ),
+        Function::UnblockPin(_) => both("iUnblockPIN", "iUnblockPIN 解锁个人密码"),
+        Function::Debit(InitPurchase {
+            account,
+            own,
+            pooled,
+            ..
+        }) => (
+            format!(
+                "iDoDebit of {account} yuan from the account, {own} from the holder, {pooled} from \
+                 the fund"
+            ),
+            format!("iDoDebit 医疗消费：账户 {account} 元，自付 {own} 元，统筹 {pooled} 元"),
+        ),
+        Function::Load(InitLoad { fen, .. }) => (
+            format!("load of {fen} yuan, with the host"),
+            format!("联机账户划入 {fen} 元"),
+        ),
+        Function::DebitRecords(_) => both(
+            "iReadDebitRecord, the details",
+            "iReadDebitRecord 读交易明细",
+        ),
+        Function::Recover(_) => both(
+            "the card is put in again and says whether it took the transaction",
+            "重新插卡，取交易认证以确认交易结果",
+        ),
     }
 }
 

@@ -410,7 +410,9 @@ fn take_all(
                 answers.push((data, sw));
             }
             Err(trouble) => {
+                let returns = || step.returns.as_ref().map(|r| format!("return code {r}"));
                 let expected = step.expect.as_ref().map(ToString::to_string);
+                let expected = expected.or_else(returns);
                 let expected = expected.unwrap_or_else(|| "an answer".to_owned());
                 blame(judged, at, &expected, &trouble);
             }
@@ -427,7 +429,8 @@ fn judge_answer(
     step: &Step,
     answer: &Response<'_>,
 ) {
-    let got = words(answer);
+    let said = session.said();
+    let got = said.map_or_else(|| words(answer), ToString::to_string);
     let mut reached = None;
     let mut worsen = |verdict: Verdict, expected: String| {
         judged.verdict = judged.verdict.with(verdict);
@@ -453,6 +456,20 @@ fn judge_answer(
                 Verdict::Fail
             };
             worsen(verdict, expect.to_string());
+        }
+    }
+    if let Some(returns) = &step.returns {
+        evaluated += 1;
+        if !said.is_some_and(|said| returns.allows(said.code)) {
+            worsen(Verdict::Fail, format!("return code {returns}"));
+        }
+    }
+    if let (Some(gives), Some(said)) = (&step.gives, said) {
+        evaluated += 1;
+        match session.gives(gives, &said.text) {
+            Ok(true) => {}
+            Ok(false) => worsen(Verdict::Fail, format!("return code 0 and {gives}")),
+            Err(trouble) => worsen(Verdict::ToolError, format!("{trouble:?}")),
         }
     }
     for (name, same) in [(&step.same_as, true), (&step.differs_from, false)] {

@@ -9,17 +9,20 @@
 
 use crate::case::{
     Action, Authenticate, Cells, CertificateChange, CertificateCheck, CertificateDecrypt,
-    CertificateSign, CertificateVerify, Credit, Debit, InitLoad, InitPurchase, KeyPair, PowerStep,
-    Secured, Step, Whose,
+    CertificateSign, CertificateVerify, Credit, Debit, Function, InitLoad, InitPurchase, KeyPair,
+    PowerStep, Secured, Step, TerminalStep, Whose,
 };
 use crate::expect::Expect;
 use crate::monitor::{Facts, Monitors, Powers, Violation, Watched, repeat};
+use crate::said::{Gives, Said};
 use crate::subject::{Mishap, Subject, Tearable};
+use crate::terminal::{self, Recorded, Window};
 use cardlab::apdu::{Command, Response, Sw};
 use cardlab::crypto::sm2::{IDENTITY, MESSAGE_MAX, OVERHEAD, PublicKey};
 use cardlab::crypto::{Key, derive};
 use cardlab::fen::Fen;
 use cardlab::icc::{Icc, Lost};
+use cardlab_desk::encode;
 use cardlab_desk::medical::{Amounts, Load, LoadOffer, Purchase, PurchaseOffer};
 use cardlab_desk::pki::{self, Application, PUBLIC_HEAD, Pair, PkiError, Token, Who};
 use cardlab_desk::profile::{FirstChange, Profile, Purpose};
@@ -103,6 +106,12 @@ pub struct Session<'s> {
     asked: Option<[u8; 4]>,
     /// At which write of the judged command of a step cells are to wear out.
     wear: Option<(u64, Cells)>,
+    /// What the terminal's function of this step said.
+    said: Option<Said>,
+    /// What functions said, kept by name.
+    texts: BTreeMap<String, String>,
+    /// The terminal of the case, once it was used.
+    window: Option<Window>,
     /// All that went over the wire.
     trace: Vec<Exchange>,
     powers: Powers,
@@ -207,6 +216,9 @@ impl<'s> Session<'s> {
             purchase: (NO_PURCHASE, PurchaseOffer::default()),
             asked: None,
             wear: None,
+            said: None,
+            texts: BTreeMap::new(),
+            window: None,
             trace: Vec::new(),
             powers: Powers::new(),
         })
@@ -266,8 +278,26 @@ impl<'s> Session<'s> {
         self.kept.get(name).map(Vec::as_slice)
     }
 
+    /// What the terminal's function of the last step said; `None` where that was
+    /// something else.
+    #[must_use]
+    pub const fn said(&self) -> Option<&Said> {
+        self.said.as_ref()
+    }
+
+    /// Whether a text is what is meant.
+    ///
+    /// # Errors
+    /// [`Trouble::Case`] where a name in it stands for nothing.
+    pub fn gives(&self, gives: &Gives, text: &str) -> Result<bool, Trouble> {
+        gives.matches(text, |name| self.text(name))
+    }
+
     /// Keeps data under a name.
     pub fn keep(&mut self, name: &str, data: &[u8]) {
+        if let Some(said) = &self.said {
+            self.texts.insert(name.to_owned(), said.text.clone());
+        }
         self.kept.insert(name.to_owned(), data.to_vec());
     }
 
@@ -288,6 +318,7 @@ impl<'s> Session<'s> {
         expect: Option<&Expect>,
     ) -> Result<(Vec<u8>, Sw), Trouble> {
         self.asked = None;
+        self.said = None;
         match action {
             Action::Send(template) => {
                 let bytes = self.fill(template)?;
@@ -329,6 +360,7 @@ impl<'s> Session<'s> {
                 };
                 Ok((atr, Sw::OK))
             }
+            Action::Terminal(step) => self.terminal(step),
         }
     }
 
@@ -354,6 +386,115 @@ impl<'s> Session<'s> {
             }
         }
         Ok(Cow::Owned(step))
+    }
+
+    /// A function of the terminal; the answer is the text that it gives.
+    fn terminal(&mut self, step: &TerminalStep) -> Result<(Vec<u8>, Sw), Trouble> {
+        let seed = self.subject.seed();
+        let seed = seed.ok_or(Trouble::Unavailable("keys whose root is one for tests"))?;
+        let step = self.filled(step)?;
+        let recorded = Recorded {
+            card: &mut self.card,
+            trace: &mut self.trace,
+            powers: &mut self.powers,
+            pulled: None,
+        };
+        let window = match &mut self.window {
+            Some(window) => window,
+            none => none.insert(Window::open(self.profile, seed).map_err(Trouble::Case)?),
+        };
+        let outcome = terminal::run(&step, window, recorded, seed, self.profile);
+        let outcome = outcome.map_err(Trouble::Case)?;
+        if let Some(lost) = outcome.lost {
+            return Err(Trouble::Lost(lost));
+        }
+        if outcome.said.code == 0 {
+            match &step.function {
+                Function::ChangePin(change) => self.pin.clone_from(&change.to),
+                Function::ReloadPin(new) => self.pin.clone_from(&new.to),
+                _ => {}
+            }
+        }
+        let text = outcome.said.text.clone().into_bytes();
+        self.said = Some(outcome.said);
+        Ok((text, Sw::OK))
+    }
+
+    /// A step of the terminal with its PINs and its texts filled in.
+    fn filled(&self, step: &TerminalStep) -> Result<TerminalStep, Trouble> {
+        let mut step = step.clone();
+        if let Some(pin) = &mut step.pin {
+            *pin = self.pin_digits(pin);
+        }
+        match &mut step.function {
+            Function::Read(read) => read.address = self.fill_text(&read.address)?,
+            Function::Write(write) => {
+                write.address = self.fill_text(&write.address)?;
+                write.data = self.fill_text(&write.data)?;
+            }
+            Function::VerifyPin(pin) => pin.pin = self.pin_digits(&pin.pin),
+            Function::ChangePin(change) => {
+                change.from = self.pin_digits(&change.from);
+                change.to = self.pin_digits(&change.to);
+            }
+            _ => {}
+        }
+        for entry in &mut step.blacklist {
+            *entry = self.fill_text(entry)?;
+        }
+        if let Some(info) = &mut step.card_info {
+            *info = self.fill_text(info)?;
+        }
+        Ok(step)
+    }
+
+    /// Text with `{name}` in it, filled in.
+    fn fill_text(&self, template: &str) -> Result<String, Trouble> {
+        let mut filled = String::new();
+        let mut rest = template;
+        while let Some((before, behind)) = rest.split_once('{') {
+            let (name, after) = behind
+                .split_once('}')
+                .ok_or_else(|| Trouble::Case(format!("'{{' without '}}' in {template:?}")))?;
+            filled += before;
+            filled += &self.text(name)?;
+            rest = after;
+        }
+        Ok(filled + rest)
+    }
+
+    /// What a name stands for in a text: what a function said, an item of the card as it
+    /// was issued (`SSSEEF05|07`), the whole name, the recognition code, data kept in hex.
+    fn text(&self, name: &str) -> Result<String, Trouble> {
+        let unknown = || Trouble::Case(format!("no value is called {name:?}"));
+        if let Some(text) = self.texts.get(name) {
+            return Ok(text.clone());
+        }
+        match name {
+            "name" => {
+                let name = self.profile.item("SSSEEF06|09").ok_or_else(unknown)?;
+                let more = self.profile.item("SSSEEF06|4E");
+                let more = more.map_or(&[][..], |item| &item.bytes);
+                Ok(encode::decode_name(&name.bytes, more).text().to_owned())
+            }
+            "recognition_code" => {
+                let item = self.profile.item("SSSEEF05|01").ok_or_else(unknown)?;
+                let mut code = item.bytes.clone();
+                if let (true, Some((first, mac))) = (item.computed, code.split_first_chunk_mut()) {
+                    let (irk, _) = self.key("IRK", 1)?;
+                    mac.copy_from_slice(&derive::recognition_code_mac(&irk.expand(), first));
+                }
+                Ok(hex::encode_upper(code))
+            }
+            "region" => Ok(hex::encode_upper(self.profile.region)),
+            "historical" => Ok(hex::encode_upper(self.profile.historical)),
+            name => {
+                let item = self.profile.item(name);
+                let kept = || self.kept(name).map(hex::encode_upper);
+                let item = item.map(|item| item.decode(&item.bytes).text().to_owned());
+                item.or_else(kept).ok_or_else(unknown)
+            }
+        }
     }
 
     /// Hex with `{name}` in it, filled in.

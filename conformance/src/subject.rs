@@ -35,6 +35,13 @@ pub trait Subject: Sync {
 
     /// The card's key with this name and version, as the security module derives it.
     fn key(&self, name: &str, version: u8) -> Option<Key>;
+
+    /// The seed of the root that its keys hang from, where that is one for tests: a
+    /// terminal's security module is made of it. `None` for a card whose root is
+    /// somebody's secret.
+    fn seed(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// What befalls a card at a write of its memory.

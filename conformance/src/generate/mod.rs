@@ -99,6 +99,8 @@ fn step(label: &str, action: Action, expect: &str) -> Step {
         torn: false,
         worn: None,
         objects: BTreeMap::new(),
+        returns: None,
+        gives: None,
         save: None,
         same_as: None,
         differs_from: None,

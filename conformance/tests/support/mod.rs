@@ -68,6 +68,10 @@ impl Subject for Ours {
             .certificate()
             .ok()
     }
+
+    fn seed(&self) -> Option<u64> {
+        Some(SEED)
+    }
 }
 
 /// The ways in which a write is left half done, taken in turn.

@@ -9,7 +9,7 @@
 //! | -35, -36         | the initial PIN may not transact, may not be set again      |
 //! | -51, -52         | the PIN is wrong, is locked                                 |
 //! | -2201 to -2204   | the security module                                         |
-//! | -9001 to -9004   | the terminal's own rules; the list of the interface has no numbers for them |
+//! | -9001 to -9004   | the terminal's own rules; the interface has no numbers for them |
 //!
 //! '63CX' of a PIN is -51, and -52 where no try is left; of a key it is minus itself.
 //! What the terminal itself finds as a card would is minus the word the card would say:

@@ -1,4 +1,4 @@
-//! The medical account: iDoDebit, iReadDebitRecord, load, and a card that was pulled.
+//! The medical account: debit, its records, load, and a card that was pulled.
 //!
 //! ```text
 //! purchase   DF04, PIN ─► INITIALIZE ─► module: number, MAC1 ─► DEBIT ─► module: MAC2
