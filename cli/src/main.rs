@@ -13,6 +13,7 @@ mod run;
 mod serve;
 mod show;
 mod subject;
+mod tear;
 mod terminal;
 mod test;
 mod watch;
@@ -53,6 +54,14 @@ No daemon, no root, and several at once. The exit code is the program's; as in a
 127 where there is no such program, 126 where it cannot be run, 128+N where signal N ended it.
 A program that ended well gets 1 where a monitor went red (`cardlab monitors`).")]
     Run(run::Run),
+    /// Cut the power at every write of commands, and of the recovery 逐次写入断电检测
+    #[command(after_help = "\
+Exit codes: 0 nothing is broken, 1 something is, 2 the call or a profile is wrong, 4 tool error.
+  cardlab tear --before '{\"select\":\"DF04\"}' --before '{\"unlock\":\"pin\"}' \\
+               --before '{\"init_load\":{\"fen\":100}}' --command '{\"credit\":{}}'
+  cardlab tear --case 'medical/a-purchase-*'
+  cardlab tear --all")]
+    Tear(tear::Tear),
     /// Put the card into the reader of a vpcd 将卡放入vpcd虚拟读卡器
     #[command(after_help = "\
 Exit codes: 0 vpcd closed the link, 1 and a monitor went red (`cardlab monitors`), 2 the call,
@@ -113,6 +122,7 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.verb {
         Verb::Test(verb) => verb.run(),
+        Verb::Tear(verb) => verb.run(),
         Verb::Run(verb) => verb.run(),
         Verb::Serve(verb) => verb.run(),
         Verb::Apdu(verb) => verb.run(),

@@ -5,16 +5,14 @@
 
 use crate::card::Which;
 use crate::{explain, subject};
-use cardlab::apdu::Sw;
 use cardlab::icc::Icc;
 use cardlab::link::atr::Atr;
-use cardlab_conformance::case::{Action, Step};
-use cardlab_conformance::generate;
 use cardlab_conformance::session::{Session, Trouble};
 use cardlab_conformance::subject::Subject;
+use cardlab_conformance::tear::{self, Refusal};
 use cardlab_desk::encode::{self, Decoded};
 use cardlab_desk::pki::{self, Application, Pair};
-use cardlab_desk::profile::{Algorithm, Directory, File, FirstChange, Item, Kind, Profile, Rule};
+use cardlab_desk::profile::{Algorithm, Directory, File, FirstChange, Item, Kind, Profile};
 use clap::Args;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -324,14 +322,6 @@ fn whole_name(directory: &str, file: &File, parts: &[Vec<u8>]) -> Option<String>
     })
 }
 
-/// The ways to make a rule true, one after the other.
-fn ways_in(rule: &Rule) -> Vec<Vec<Step>> {
-    match rule {
-        Rule::Or(a, b) => [ways_in(a), ways_in(b)].concat(),
-        rule => generate::opening(rule).into_iter().collect(),
-    }
-}
-
 /// The records of a file, or all its bytes; the reason where it cannot be read.
 fn contents(
     subject: &dyn Subject,
@@ -339,67 +329,14 @@ fn contents(
     directory: &str,
     file: &File,
 ) -> Result<Vec<Vec<u8>>, String> {
-    let mut refused = "never read from outside 不可读".to_owned();
-    for way_in in ways_in(&file.read) {
-        match contents_by(&way_in, subject, profile, directory, file) {
-            Ok(parts) => return Ok(parts),
-            Err(reason) => refused = reason,
+    let open = || Session::begin(subject, profile);
+    tear::contents(open, directory, file).map_err(|refusal| match refusal {
+        Refusal::Never => "never read from outside 不可读".to_owned(),
+        Refusal::Sw(sw) => {
+            format!("{NOT_READ}: {}", explain::response(&sw.0.to_be_bytes()))
         }
-    }
-    Err(refused)
-}
-
-/// The same, by one way to make its rule true.
-fn contents_by(
-    way_in: &[Step],
-    subject: &dyn Subject,
-    profile: &Profile,
-    directory: &str,
-    file: &File,
-) -> Result<Vec<Vec<u8>>, String> {
-    let trouble = |trouble: Trouble| match trouble {
-        Trouble::Lost(lost) => lost.to_string(),
-        Trouble::Case(text) => text,
-        Trouble::Unavailable(text) => text.to_owned(),
-    };
-    let mut session = Session::begin(subject, profile).map_err(trouble)?;
-    session
-        .perform(&Action::Select(directory.to_owned()), None)
-        .map_err(trouble)?;
-    for step in way_in {
-        session.perform(&step.action, None).map_err(trouble)?;
-    }
-    let mut parts = Vec::new();
-    let mut all = Vec::new();
-    loop {
-        let command = match file.kind {
-            Kind::Transparent { size_bytes } => {
-                let left = usize::from(size_bytes) - all.len();
-                if left == 0 {
-                    return Ok(vec![all]);
-                }
-                let len = left.min(0xF0);
-                if all.is_empty() {
-                    format!("00B0{:02X}00 {len:02X}", 0x80 | file.sfi)
-                } else {
-                    format!("00B0{:04X} {len:02X}", all.len())
-                }
-            }
-            _ => format!("00B2{:02X}{:02X} 00", parts.len() + 1, file.sfi << 3 | 0x04),
-        };
-        let (data, sw) = session
-            .perform(&Action::Send(command), None)
-            .map_err(trouble)?;
-        match (sw, file.kind) {
-            (Sw::OK, Kind::Transparent { .. }) => all.extend(data),
-            (Sw::OK, _) => parts.push(data),
-            (Sw::RECORD_NOT_FOUND, _) => return Ok(parts),
-            (sw, _) => {
-                return Err(format!(
-                    "{NOT_READ}: {}",
-                    explain::response(&sw.0.to_be_bytes())
-                ));
-            }
-        }
-    }
+        Refusal::Trouble(Trouble::Lost(lost)) => lost.to_string(),
+        Refusal::Trouble(Trouble::Case(text)) => text,
+        Refusal::Trouble(Trouble::Unavailable(text)) => text.to_owned(),
+    })
 }

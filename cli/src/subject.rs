@@ -3,15 +3,13 @@
 use crate::{Stop, card};
 use anyhow::Context as _;
 use cardlab::crypto::Key;
-use cardlab::icc::{Icc, Lost};
+use cardlab::icc::{Icc, Lost, Tearable};
 use cardlab::link::pcsc::Pcscd;
 use cardlab::link::t0::T0;
 use cardlab::link::t1::{self, Parameters, T1};
 use cardlab::link::vpcd::{self, Vpcd};
-use cardlab::memory::{Cells, Cut, Ending, Worn};
 use cardlab::os::Card;
-use cardlab_conformance::case;
-use cardlab_conformance::subject::{Cuttable, Mishap, Subject, Tearable};
+use cardlab_conformance::subject::Subject;
 use cardlab_conformance::verdict::Exit;
 use cardlab_desk::hsm::{CardKeys, Hsm, TestRoot};
 use cardlab_desk::pki::Authority;
@@ -168,16 +166,14 @@ impl Subject for Ours {
             .ok()
     }
 
-    fn tearable(&self) -> Option<Box<dyn Tearable + '_>> {
-        let slot = Slot(Arc::new(Mutex::new(lock(&self.issued).fork())));
-        let icc: Box<dyn Icc> = match self.way {
-            Reach::InProcess => Box::new(slot.clone()),
-            Reach::T0 => Box::new(T0::new(slot.clone())),
-            Reach::T1 => Box::new(behind_t1(slot.clone())),
+    fn tearable(&self) -> Option<Box<dyn Tearable>> {
+        let card = lock(&self.issued).fork();
+        Some(match self.way {
+            Reach::InProcess => Box::new(card),
+            Reach::T0 => Box::new(T0::new(card)),
+            Reach::T1 => Box::new(behind_t1(card)),
             Reach::Pcscd { .. } => return None,
-        };
-        let switch = move |_: &mut Box<dyn Icc>, mishap| befall(&mut lock(&slot.0), mishap);
-        Some(Box::new(Cuttable::new(icc, switch)))
+        })
     }
 
     fn key(&self, name: &str, version: u8) -> Option<Key> {
@@ -186,35 +182,6 @@ impl Subject for Ours {
 
     fn seed(&self) -> Option<u64> {
         Some(self.seed)
-    }
-}
-
-/// Cuts the power of a card, or wears its cells out.
-fn befall(card: &mut Card, mishap: Mishap) -> bool {
-    match mishap {
-        Mishap::Cut { after_writes, torn } => {
-            let ending = if torn { Ending::Prefix } else { Ending::Clean };
-            card.cut(Cut {
-                after_writes,
-                ending,
-            });
-            false
-        }
-        Mishap::Wear {
-            after_writes,
-            cells,
-        } => {
-            let cells = match cells {
-                case::Cells::Stuck => Cells::Stuck,
-                case::Cells::Lost => Cells::Lost,
-            };
-            card.wear(Worn {
-                after_writes,
-                cells,
-            });
-            false
-        }
-        Mishap::Spare => card.spare(),
     }
 }
 

@@ -10,19 +10,19 @@
 mod support;
 
 use cardlab::crypto::Key;
-use cardlab::icc::{Icc, Lost};
+use cardlab::icc::{Icc, Lost, Tearable};
 use cardlab::link::tap::Event;
 use cardlab::os::Card;
 use cardlab_conformance::case::{Case, Safety};
 use cardlab_conformance::monitor::{Facts, Monitors};
 use cardlab_conformance::plan::{self, KnownFailures};
 use cardlab_conformance::runner::{self, Options};
-use cardlab_conformance::subject::{Cuttable, Subject, Tearable};
+use cardlab_conformance::subject::Subject;
 use cardlab_conformance::verdict::Exit;
 use cardlab_desk::profile::Profile;
 use divan::{AllocProfiler, Bencher, black_box};
 use std::sync::Mutex;
-use support::{Ours, SEED, befall};
+use support::{Ours, SEED};
 
 #[global_allocator]
 static COUNTED: AllocProfiler = AllocProfiler::system();
@@ -112,9 +112,9 @@ impl Subject for Once {
         Ok(Box::new(self.card()))
     }
 
-    fn tearable(&self) -> Option<Box<dyn Tearable + '_>> {
-        let switch = |kept: &mut Kept<'_>, mishap| befall(&mut kept.card, mishap);
-        Some(Box::new(Cuttable::new(self.card(), switch)))
+    /// What is said to cards whose power is cut is not kept.
+    fn tearable(&self) -> Option<Box<dyn Tearable>> {
+        Some(Box::new(self.ours.fork()))
     }
 
     fn key(&self, name: &str, version: u8) -> Option<Key> {

@@ -137,10 +137,10 @@ pub struct Step {
     /// one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sometimes: Option<Expect>,
-    /// Cuts the power at each write of this step in turn; the case is run once for each,
-    /// and goes on after power came back.
-    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
-    pub torn: bool,
+    /// Where the power is cut in turn; the case goes on after it came back, once for
+    /// each cut.
+    #[serde(default, skip_serializing_if = "Torn::is_nowhere")]
+    pub torn: Torn,
     /// Wears the cells of each write of this step out in turn; the case is run once for
     /// each.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -175,6 +175,69 @@ pub enum Cells {
     Stuck,
     /// They lose it.
     Lost,
+}
+
+/// Where the power is cut because of a step: `true` or `recovery` in a case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Torn {
+    /// Nowhere.
+    #[default]
+    Nowhere,
+    /// At each write of the step.
+    InStep,
+    /// Also at each write of the recovery after each of those cuts.
+    InRecovery,
+}
+
+impl Torn {
+    /// How many recoveries one after the other are cut, or `None` where nothing is.
+    #[must_use]
+    pub const fn depth(self) -> Option<u8> {
+        match self {
+            Torn::Nowhere => None,
+            Torn::InStep => Some(0),
+            Torn::InRecovery => Some(1),
+        }
+    }
+
+    fn is_nowhere(&self) -> bool {
+        *self == Torn::Nowhere
+    }
+}
+
+impl Serialize for Torn {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Torn::Nowhere => to.serialize_bool(false),
+            Torn::InStep => to.serialize_bool(true),
+            Torn::InRecovery => to.serialize_str("recovery"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Torn {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Torn, D::Error> {
+        struct Word;
+        impl serde::de::Visitor<'_> for Word {
+            type Value = Torn;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("true, false or \"recovery\"")
+            }
+
+            fn visit_bool<E>(self, torn: bool) -> Result<Torn, E> {
+                Ok(if torn { Torn::InStep } else { Torn::Nowhere })
+            }
+
+            fn visit_str<E: serde::de::Error>(self, word: &str) -> Result<Torn, E> {
+                match word {
+                    "recovery" => Ok(Torn::InRecovery),
+                    other => Err(E::invalid_value(serde::de::Unexpected::Str(other), &self)),
+                }
+            }
+        }
+        from.deserialize_any(Word)
+    }
 }
 
 /// What a step does; exactly one of these keys.
@@ -686,7 +749,11 @@ impl Step {
             Action::Terminal(_) if by_answer => {
                 Some("a function of the terminal has no answer for \"expect\" to judge")
             }
-            Action::Terminal(_) if self.torn || self.worn.is_some() || self.sometimes.is_some() => {
+            Action::Terminal(_)
+                if self.torn != Torn::Nowhere
+                    || self.worn.is_some()
+                    || self.sometimes.is_some() =>
+            {
                 Some("a function of the terminal gives power itself: it is neither torn nor worn")
             }
             Action::Terminal(_) => None,

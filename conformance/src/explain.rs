@@ -4,7 +4,7 @@
 
 use crate::case::{
     Action, Authenticate, Case, Cells, CertificateCheck, Credit, Debit, Function, InitLoad,
-    InitPurchase, KeyPair, ModuleKind, PowerStep, Pull, Safety, Secured, Step, TerminalStep,
+    InitPurchase, KeyPair, ModuleKind, PowerStep, Pull, Safety, Secured, Step, TerminalStep, Torn,
     UnlockBy, Weight, Whose,
 };
 use crate::expect::Expect;
@@ -50,11 +50,17 @@ fn write_step(number: usize, step: &Step, text: &mut String) -> fmt::Result {
     writeln!(text, "  {number:>3}. {}", step.label)?;
     writeln!(text, "       {en}")?;
     writeln!(text, "       {zh}")?;
-    if step.torn {
-        writeln!(
+    match step.torn {
+        Torn::Nowhere => {}
+        Torn::InStep => writeln!(
             text,
             "       power cut at each write in turn 在每次写入时断电"
-        )?;
+        )?,
+        Torn::InRecovery => writeln!(
+            text,
+            "       power cut at each write in turn, and at each of the recovery \
+             在每次写入时断电，恢复时再断电"
+        )?,
     }
     if let Some(cells) = step.worn {
         let (en, zh) = match cells {

@@ -19,5 +19,6 @@ pub mod said;
 pub mod session;
 pub mod status;
 pub mod subject;
+pub mod tear;
 mod terminal;
 pub mod verdict;

@@ -8,10 +8,13 @@ use crate::monitor::Monitor;
 use crate::plan::KnownFailures;
 use crate::session::{Session, Trouble, WRONG_CODE};
 use crate::subject::Subject;
+use crate::tear::{self, After};
 use crate::verdict::{Exit, Verdict};
 use cardlab::apdu::{Response, Sw};
+use cardlab::memory::Cut;
 use cardlab_desk::profile::Profile;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 /// How a run is made.
@@ -166,12 +169,17 @@ pub fn judge<'c>(
         });
         return judged;
     }
-    let harmed = |step: &Step| step.torn || step.worn.is_some();
+    let harmed = |step: &Step| step.torn.depth().is_some() || step.worn.is_some();
     match case.steps.iter().position(harmed) {
         None => go_through(&mut judged, subject, profile),
-        Some(index) => match case.steps[index].worn {
-            None => tear(&mut judged, subject, profile, index),
-            Some(cells) => wear_out(&mut judged, subject, profile, index, cells),
+        Some(index) => match (case.steps[index].worn, case.steps[index].torn.depth()) {
+            (None, depth) => tear(
+                &mut judged,
+                subject,
+                profile,
+                (index, depth.unwrap_or_default()),
+            ),
+            (Some(cells), _) => wear_out(&mut judged, subject, profile, index, cells),
         },
     }
     if judged.evaluated == 0 && judged.verdict != Verdict::NotApplicable {
@@ -226,75 +234,89 @@ fn close(judged: &mut Judged<'_>, session: Session<'_>) {
 }
 
 /// The most writes that a torn or a worn step may make.
-const CUTS_MAX: u64 = 10_000;
+const WRITES_MAX: u64 = 10_000;
 
-/// All steps on one card after another, with the power cut at the first write of the
-/// torn step, then at the second, until the step comes to its end.
-fn tear(judged: &mut Judged<'_>, subject: &dyn Subject, profile: &Profile, index: usize) {
+/// The steps before the torn one on one card; then, on a copy for each cut of it, the
+/// power back, and the steps after it; and once without any cut.
+fn tear(
+    judged: &mut Judged<'_>,
+    subject: &dyn Subject,
+    profile: &Profile,
+    (index, depth): (usize, u8),
+) {
     let case = judged.case;
     let (before, from) = case.steps.split_at(index);
     let Some((torn_step, after)) = from.split_first() else {
         return;
     };
+    let at = Some((index + 1, torn_step.label.clone()));
+    let mut start = match Session::begin_tearable(subject, profile) {
+        Ok(session) => session,
+        Err(trouble) => return blame(judged, None, "a card that answers a reset", &trouble),
+    };
+    take_all(judged, &mut start, 0, before);
+    if judged.verdict > Verdict::PassNote {
+        return close(judged, start);
+    }
+    let torn_step = match start.expecting(torn_step) {
+        Ok(step) => step,
+        Err(trouble) => return blame(judged, at, "values that there are", &trouble),
+    };
+    let Some(mut whole) = start.fork() else {
+        let trouble = Trouble::Case("a function of the terminal stands before it".to_owned());
+        return blame(judged, at, "a step that can be torn", &trouble);
+    };
+    match whole.perform(&torn_step.action, torn_step.expect.as_ref()) {
+        Ok((data, sw)) => {
+            let answer = Response { data: &data, sw };
+            judge_answer(judged, &whole, at.clone(), &torn_step, &answer);
+        }
+        Err(trouble) => blame(judged, at.clone(), "an answer", &trouble),
+    }
+    if judged.verdict > Verdict::PassNote {
+        return close(judged, whole);
+    }
+    let mut perform = |session: &mut Session<'_>| {
+        // It ends where the power does.
+        drop(session.perform(&torn_step.action, torn_step.expect.as_ref()));
+    };
+    let writes = tear::writes_of(&mut start, perform);
+    if writes > WRITES_MAX {
+        return blame(judged, at, "a step that ends", &endless());
+    }
     let mut seen = vec![false; after.len()];
-    let runs = (0..CUTS_MAX).flat_map(|writes| [(writes, false), (writes, true)]);
-    for (writes, torn) in runs {
-        let mut session = match Session::begin_tearable(subject, profile) {
-            Ok(session) => session,
-            Err(trouble) => return blame(judged, None, "a card that answers a reset", &trouble),
-        };
-        take_all(judged, &mut session, 0, before);
-        if judged.verdict > Verdict::PassNote {
-            return close(judged, session);
-        }
-        let at = Some((index + 1, torn_step.label.clone()));
-        let torn_step = match session.expecting(torn_step) {
-            Ok(step) => step,
-            Err(trouble) => return blame(judged, at, "values that there are", &trouble),
-        };
-        session.cut(writes, torn);
-        let performed = session.perform(&torn_step.action, torn_step.expect.as_ref());
-        let ended = match performed {
-            Ok((data, sw)) => {
-                // The step made no such write: nothing later is to be cut.
-                session.cut(u64::MAX, false);
-                judge_answer(
-                    judged,
-                    &session,
-                    at.clone(),
-                    &torn_step,
-                    &Response { data: &data, sw },
-                );
-                true
-            }
-            Err(Trouble::Lost(_)) => false,
-            Err(trouble) => return blame(judged, at, "an answer", &trouble),
-        };
-        if !ended {
-            judged.cuts += 1;
-        }
-        if let Err(trouble) = session.cycle() {
-            return blame(judged, at, "a card that comes back", &trouble);
+    let mut go_on = |mut session: Session<'_>, cuts: &[Cut], back: Result<(), Trouble>| {
+        judged.cuts += usize::from(!cuts.is_empty());
+        if let Err(trouble) = back {
+            blame(judged, at.clone(), "a card that comes back", &trouble);
+            return ControlFlow::Break(());
         }
         let answers = take_all(judged, &mut session, index + 1, after);
         see(&mut seen, &session, after, answers);
         close(judged, session);
         if judged.verdict > Verdict::PassNote {
             if let Some(reason) = &mut judged.reason {
-                let how = if torn { "half way in" } else { "before" };
-                reason.got += &format!(", power cut {how} write {}", writes + 1);
+                reason.got += &tear::place(cuts);
             }
-            return;
+            return ControlFlow::Break(());
         }
-        if ended {
-            return judge_sometimes(judged, index + 1, after, &seen);
-        }
+        ControlFlow::Continue(())
+    };
+    let mut look = |after: After<'_, Session<'_>>| {
+        let back = after.back.map(drop).map_err(Trouble::from);
+        go_on(after.bench, after.cuts, back)
+    };
+    if tear::sweep(&mut start, writes, depth, &mut perform, &mut look).is_break() {
+        return;
     }
-    blame(judged, None, "a step that ends", &endless());
+    let back = whole.cycle().map(drop);
+    if go_on(whole, &[], back).is_continue() {
+        judge_sometimes(judged, index + 1, after, &seen);
+    }
 }
 
 fn endless() -> Trouble {
-    Trouble::Case(format!("more than {CUTS_MAX} writes"))
+    Trouble::Case(format!("more than {WRITES_MAX} writes"))
 }
 
 /// All steps on one card after another, with the cells of the first write of the worn
@@ -312,7 +334,7 @@ fn wear_out(
         return;
     };
     let mut seen = vec![false; after.len()];
-    for writes in 0..CUTS_MAX {
+    for writes in 0..WRITES_MAX {
         let mut session = match Session::begin_tearable(subject, profile) {
             Ok(session) => session,
             Err(trouble) => return blame(judged, None, "a card that answers a reset", &trouble),

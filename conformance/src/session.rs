@@ -15,13 +15,14 @@ use crate::case::{
 use crate::expect::Expect;
 use crate::monitor::{Facts, Monitors, Powers, Violation, Watched, repeat};
 use crate::said::{Gives, Said};
-use crate::subject::{Mishap, Subject, Tearable};
+use crate::subject::Subject;
 use crate::terminal::{self, Recorded, Window};
 use cardlab::apdu::{Command, Response, Sw};
 use cardlab::crypto::sm2::{IDENTITY, MESSAGE_MAX, OVERHEAD, PublicKey};
 use cardlab::crypto::{Key, derive};
 use cardlab::fen::Fen;
-use cardlab::icc::{Icc, Lost};
+use cardlab::icc::{Icc, Lost, Tearable};
+use cardlab::memory::{self, Worn};
 use cardlab_desk::encode;
 use cardlab_desk::medical::{Amounts, Load, LoadOffer, Purchase, PurchaseOffer};
 use cardlab_desk::pki::{self, Application, PUBLIC_HEAD, Pair, PkiError, Token, Who};
@@ -58,7 +59,7 @@ impl From<Lost> for Trouble {
 /// The card of a conversation.
 enum Held<'s> {
     Card(Box<dyn Icc + 's>),
-    Tearable(Box<dyn Tearable + 's>),
+    Tearable(Box<dyn Tearable>),
 }
 
 impl Held<'_> {
@@ -172,8 +173,66 @@ impl<'s> Session<'s> {
         profile: &'s Profile,
     ) -> Result<Session<'s>, Trouble> {
         let unavailable = Trouble::Unavailable("a card whose power can be cut at a write");
-        let icc = subject.tearable().ok_or(unavailable)?;
-        Session::over(Held::Tearable(icc), subject, profile)
+        Session::on(subject.tearable().ok_or(unavailable)?, subject, profile)
+    }
+
+    /// Powers this card on; the subject has its keys.
+    ///
+    /// # Errors
+    /// [`Trouble::Lost`] where no ATR came.
+    pub fn on(
+        card: Box<dyn Tearable>,
+        subject: &'s dyn Subject,
+        profile: &'s Profile,
+    ) -> Result<Session<'s>, Trouble> {
+        Session::over(Held::Tearable(card), subject, profile)
+    }
+
+    /// A second conversation in the very same state, with a copy of the card; its trace
+    /// begins where this one's stands. `None` where the card cannot be copied, or a
+    /// terminal was used, which may be in the middle of something.
+    #[must_use]
+    pub fn fork(&mut self) -> Option<Session<'s>> {
+        if self.window.is_some() {
+            return None;
+        }
+        let card = Held::Tearable(self.tearable()?.fork());
+        Some(Session {
+            card: Watched::new(card, self.card.monitors().clone()),
+            subject: self.subject,
+            profile: self.profile,
+            kept: self.kept.clone(),
+            pin: self.pin.clone(),
+            key_pins: self.key_pins.clone(),
+            load: self.load,
+            purchase: self.purchase,
+            asked: self.asked,
+            wear: self.wear,
+            said: self.said.clone(),
+            texts: self.texts.clone(),
+            window: None,
+            trace: self.trace.clone(),
+            powers: self.powers.clone(),
+        })
+    }
+
+    /// The card, where its power can be cut.
+    pub fn tearable(&mut self) -> Option<&mut Box<dyn Tearable>> {
+        match self.card.card() {
+            Held::Card(_) => None,
+            Held::Tearable(card) => Some(card),
+        }
+    }
+
+    /// The PIN that is right now, as digits; none where it is empty.
+    #[must_use]
+    pub fn pin(&self) -> &str {
+        &self.pin
+    }
+
+    /// Says which PIN is right now, where it was changed in another conversation.
+    pub fn set_pin(&mut self, digits: &str) {
+        digits.clone_into(&mut self.pin);
     }
 
     fn over(
@@ -224,13 +283,6 @@ impl<'s> Session<'s> {
         })
     }
 
-    /// Cuts the power of a card that allows it after so many writes.
-    pub fn cut(&mut self, after_writes: u64, torn: bool) {
-        if let Held::Tearable(icc) = self.card.card() {
-            icc.befall(Mishap::Cut { after_writes, torn });
-        }
-    }
-
     /// Wears out, in the command of the next step that is judged, the cells of the write
     /// after so many.
     pub fn wear(&mut self, after_writes: u64, cells: Cells) {
@@ -239,10 +291,8 @@ impl<'s> Session<'s> {
 
     /// Wears nothing more out; whether what [`wear`](Session::wear) asked for happened.
     pub fn spare(&mut self) -> bool {
-        match self.card.card() {
-            Held::Tearable(icc) => self.wear.take().is_none() && icc.befall(Mishap::Spare),
-            Held::Card(_) => false,
-        }
+        let waits = self.wear.take().is_some();
+        self.tearable().is_some_and(|card| !waits && card.spare())
     }
 
     /// Takes the power away and gives it back; the ATR.
@@ -560,9 +610,12 @@ impl<'s> Session<'s> {
             && let Some((after_writes, cells)) = self.wear.take()
             && let Held::Tearable(icc) = self.card.card()
         {
-            icc.befall(Mishap::Wear {
+            icc.wear(Worn {
                 after_writes,
-                cells,
+                cells: match cells {
+                    Cells::Stuck => memory::Cells::Stuck,
+                    Cells::Lost => memory::Cells::Lost,
+                },
             });
         }
         let (mut data, mut sw) = self.transmit(command)?;

@@ -1,8 +1,7 @@
 //! The subject is a switch: the same cases run on any card behind an `Icc`.
 
-use crate::case::Cells;
 use cardlab::crypto::Key;
-use cardlab::icc::{Icc, Lost};
+use cardlab::icc::{Icc, Tearable};
 
 /// A card to be tested, and the keys that a terminal would have for it.
 pub trait Subject: Sync {
@@ -21,9 +20,9 @@ pub trait Subject: Sync {
         false
     }
 
-    /// The same card, its power and its memory under control; `None` where power cannot be
-    /// cut at a write, as with every real card.
-    fn tearable(&self) -> Option<Box<dyn Tearable + '_>> {
+    /// The same card, its power and its memory under control; `None` where power
+    /// cannot be cut at a write, as with every real card.
+    fn tearable(&self) -> Option<Box<dyn Tearable>> {
         None
     }
 
@@ -41,72 +40,5 @@ pub trait Subject: Sync {
     /// somebody's secret.
     fn seed(&self) -> Option<u64> {
         None
-    }
-}
-
-/// What befalls a card at a write of its memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mishap {
-    /// Power goes when so many writes more were made, counted from now; `torn` leaves the
-    /// next one half done. The next power-on gives it back.
-    Cut {
-        /// How many writes are made before.
-        after_writes: u64,
-        /// Whether the next one is left half done.
-        torn: bool,
-    },
-    /// The cells of the write after so many more wear out.
-    Wear {
-        /// How many writes are made before.
-        after_writes: u64,
-        /// What becomes of the cells.
-        cells: Cells,
-    },
-    /// No more cells wear out; those that did stay so.
-    Spare,
-}
-
-/// A card whose power can be cut, and whose cells can be worn out, at a write of its
-/// memory.
-pub trait Tearable: Icc {
-    /// Lets something happen at a write to come. Whether what was to happen to the cells
-    /// before has happened.
-    fn befall(&mut self, mishap: Mishap) -> bool;
-}
-
-/// A card and the switch of its power and its cells.
-pub struct Cuttable<I, S> {
-    icc: I,
-    switch: S,
-}
-
-impl<I: Icc, S: FnMut(&mut I, Mishap) -> bool> Cuttable<I, S> {
-    /// Puts a switch to a card, which does what [`Tearable::befall`] says.
-    pub const fn new(icc: I, switch: S) -> Cuttable<I, S> {
-        Cuttable { icc, switch }
-    }
-}
-
-impl<I: Icc, S> Icc for Cuttable<I, S> {
-    fn power_on(&mut self) -> Result<Vec<u8>, Lost> {
-        self.icc.power_on()
-    }
-
-    fn reset(&mut self) -> Result<Vec<u8>, Lost> {
-        self.icc.reset()
-    }
-
-    fn power_off(&mut self) {
-        self.icc.power_off();
-    }
-
-    fn transmit(&mut self, command: &[u8], response: &mut Vec<u8>) -> Result<(), Lost> {
-        self.icc.transmit(command, response)
-    }
-}
-
-impl<I: Icc, S: FnMut(&mut I, Mishap) -> bool> Tearable for Cuttable<I, S> {
-    fn befall(&mut self, mishap: Mishap) -> bool {
-        (self.switch)(&mut self.icc, mishap)
     }
 }

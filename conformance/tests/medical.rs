@@ -10,16 +10,18 @@
 
 use cardlab::apdu::{Response, Sw};
 use cardlab::crypto::Key;
-use cardlab::icc::{Icc, Lost};
+use cardlab::icc::{Icc, Lost, Tearable};
 use cardlab::memory::{Cut, Ending};
 use cardlab::os::Card;
 use cardlab_applets::ROM;
+use cardlab_conformance::tear::{self, After};
 use cardlab_desk::issue::{Issued, issue};
 use cardlab_desk::profile::{FirstChange, Profile};
 use des::cipher::{Array, BlockCipherEncrypt, KeyInit};
 use proptest::prelude::{Just, Strategy, any, prop, prop_oneof};
 use proptest::test_runner::{Config, TestRunner};
 use std::collections::VecDeque;
+use std::ops::ControlFlow;
 
 const TERMINAL: [u8; 6] = [0x41, 0x16, 0x00, 0x00, 0x00, 0x02];
 const SELECT_SSSE: &str = "00A404000F7378312E73682EC9E7BBE1B1A3D5CF00";
@@ -575,54 +577,37 @@ fn in_5_000_random_sequences_an_sm4_account_is_what_the_model_says() {
     sequences("national-3.0", true, 5_000);
 }
 
-fn cuts(writes: u64) -> impl Iterator<Item = Cut> {
-    (0..writes).flat_map(|after_writes| {
-        Ending::ALL.map(|ending| Cut {
-            after_writes,
-            ending,
+impl tear::Bench for Bench {
+    fn copy(&mut self) -> Option<Self> {
+        Some(Bench {
+            card: self.card.fork(),
+            channel: self.channel,
         })
-    })
-}
+    }
 
-fn writes(card: &mut Card, work: impl FnOnce(&mut Card)) -> u64 {
-    let mut copy = card.fork();
-    let before = copy.writes();
-    work(&mut copy);
-    copy.writes() - before
+    fn card(&mut self) -> Option<&mut dyn Tearable> {
+        Some(&mut self.card)
+    }
 }
 
 /// Cuts the power at every write of a command and of its recovery, in every way: memory
 /// is as before or as after. How many cuts there were.
 fn sweep(bench: &mut Bench, what: &str, command: &[u8]) -> u64 {
-    let transmit = |card: &mut Card| card.transmit(command, &mut Vec::new());
-    let before = bench.card.contents();
+    let mut work = |bench: &mut Bench| drop(bench.card.transmit(command, &mut Vec::new()));
     let mut whole = bench.card.fork();
-    transmit(&mut whole).unwrap();
-    let after = whole.contents();
-    let law = |card: &Card, how: &dyn std::fmt::Debug| {
-        let found = card.contents();
-        assert!(found == before || found == after, "{what}, {how:?}");
-    };
-    let total = writes(&mut bench.card, |card| transmit(card).unwrap());
+    whole.transmit(command, &mut Vec::new()).unwrap();
+    let lawful = [bench.card.contents(), whole.contents()];
+    let total = tear::writes_of(bench, work);
     assert!(total > 0, "{what} writes nothing");
     let mut swept = 0;
-    for cut in cuts(total) {
-        let mut torn = bench.card.fork();
-        torn.cut(cut);
-        assert_eq!(transmit(&mut torn), Err(Lost::NoPower), "{what}");
+    let mut judge = |after: After<'_, Bench>| {
+        assert!(after.back.is_ok(), "{what}, {:?}", after.cuts);
+        let found = after.bench.card.contents();
+        assert!(lawful.contains(&found), "{what}, {:?}", after.cuts);
         swept += 1;
-        let recovery = writes(&mut torn, |card| drop(card.power_on().unwrap()));
-        for again in cuts(recovery) {
-            let mut torn = torn.fork();
-            torn.cut(again);
-            assert_eq!(torn.power_on(), Err(Lost::NoPower));
-            torn.power_on().unwrap();
-            swept += 1;
-            law(&torn, &(cut, again));
-        }
-        torn.power_on().unwrap();
-        law(&torn, &cut);
-    }
+        ControlFlow::<()>::Continue(())
+    };
+    assert!(tear::sweep(bench, total, 1, &mut work, &mut judge).is_continue());
     println!("{what}: {swept} cuts");
     swept
 }

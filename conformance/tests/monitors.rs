@@ -8,19 +8,20 @@
 mod support;
 
 use cardlab::crypto::Key;
-use cardlab::icc::{Icc, Lost};
+use cardlab::icc::{Icc, Lost, Tearable};
+use cardlab::memory::{Cut, Worn};
 use cardlab::os::Card;
 use cardlab_conformance::case::{Case, Safety};
 use cardlab_conformance::monitor::{ALL, Facts, Monitors, Watched};
 use cardlab_conformance::runner::judge;
-use cardlab_conformance::subject::{Cuttable, Subject, Tearable};
+use cardlab_conformance::subject::Subject;
 use cardlab_conformance::verdict::Verdict;
 use cardlab_desk::profile::Profile;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU8, Ordering};
-use support::{Ours, befall};
+use support::Ours;
 
 const ID: &str = "monitors/red";
 
@@ -28,7 +29,10 @@ static PROFILE: LazyLock<Profile> = LazyLock::new(|| Profile::load("national-2.0
 static OURS: LazyLock<Ours> = LazyLock::new(|| Ours::issued(&PROFILE));
 
 /// What breaks a card. It has a second one to keep a state in.
-trait Break {
+trait Break: Send {
+    /// A second one in the same state.
+    fn fork(&mut self) -> Box<dyn Break>;
+
     fn power_on(&mut self, card: &mut Card) -> Vec<u8> {
         card.power_on().unwrap()
     }
@@ -43,7 +47,14 @@ trait Break {
 /// A card broken in its answers alone.
 struct Answers<F>(F);
 
-impl<F: FnMut(&mut Card, &[u8], &mut Vec<u8>)> Break for Answers<F> {
+impl<F> Break for Answers<F>
+where
+    F: FnMut(&mut Card, &[u8], &mut Vec<u8>) + Clone + Send + 'static,
+{
+    fn fork(&mut self) -> Box<dyn Break> {
+        Box::new(Answers(self.0.clone()))
+    }
+
     fn transmit(&mut self, card: &mut Card, command: &[u8], answer: &mut Vec<u8>) {
         (self.0)(card, command, answer);
     }
@@ -75,6 +86,39 @@ impl Icc for Broken {
     }
 }
 
+impl Tearable for Broken {
+    fn fork(&mut self) -> Box<dyn Tearable> {
+        Box::new(Broken {
+            card: self.card.fork(),
+            by: self.by.fork(),
+        })
+    }
+
+    fn cut(&mut self, cut: Cut) {
+        self.card.cut(cut);
+    }
+
+    fn disarm(&mut self) {
+        Tearable::disarm(&mut self.card);
+    }
+
+    fn wear(&mut self, worn: Worn) {
+        self.card.wear(worn);
+    }
+
+    fn spare(&mut self) -> bool {
+        self.card.spare()
+    }
+
+    fn writes(&self) -> u64 {
+        self.card.writes()
+    }
+
+    fn contents(&self) -> Option<Vec<u8>> {
+        Some(self.card.contents())
+    }
+}
+
 /// The subject whose every card is broken in one way.
 struct Mutant(fn() -> Box<dyn Break>);
 
@@ -94,13 +138,11 @@ impl Subject for Mutant {
         true
     }
 
-    fn tearable(&self) -> Option<Box<dyn Tearable + '_>> {
-        let broken = Broken {
+    fn tearable(&self) -> Option<Box<dyn Tearable>> {
+        Some(Box::new(Broken {
             card: OURS.fork(),
             by: (self.0)(),
-        };
-        let switch = |broken: &mut Broken, mishap| befall(&mut broken.card, mishap);
-        Some(Box::new(Cuttable::new(broken, switch)))
+        }))
     }
 
     fn key(&self, name: &str, version: u8) -> Option<Key> {
@@ -241,6 +283,10 @@ fn m04_a_warning_that_the_command_does_not_have() {
 struct Deaf;
 
 impl Break for Deaf {
+    fn fork(&mut self) -> Box<dyn Break> {
+        Box::new(Deaf)
+    }
+
     fn reset(&mut self, _: &mut Card) -> Vec<u8> {
         PROFILE.atr.clone()
     }
@@ -271,6 +317,13 @@ struct Keeps {
 }
 
 impl Break for Keeps {
+    fn fork(&mut self) -> Box<dyn Break> {
+        Box::new(Keeps {
+            kept: self.kept.as_mut().map(Card::fork),
+            ..*self
+        })
+    }
+
     fn transmit(&mut self, card: &mut Card, command: &[u8], answer: &mut Vec<u8>) {
         if is(command, self.ins) && says(answer, 0x9000) {
             self.kept = Some(card.fork());
@@ -339,6 +392,12 @@ struct Forgetful {
 }
 
 impl Break for Forgetful {
+    fn fork(&mut self) -> Box<dyn Break> {
+        Box::new(Forgetful {
+            drawn: self.drawn.as_mut().map(Card::fork),
+        })
+    }
+
     fn transmit(&mut self, card: &mut Card, command: &[u8], answer: &mut Vec<u8>) {
         if is(command, 0x84) {
             self.drawn = Some(card.fork());
@@ -421,6 +480,12 @@ struct Fresh {
 }
 
 impl Break for Fresh {
+    fn fork(&mut self) -> Box<dyn Break> {
+        Box::new(Fresh {
+            began: self.began.as_mut().map(Card::fork),
+        })
+    }
+
     fn power_on(&mut self, card: &mut Card) -> Vec<u8> {
         let began = self.began.get_or_insert_with(|| card.fork());
         *card = began.fork();

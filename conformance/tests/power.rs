@@ -21,9 +21,11 @@ mod support;
 
 use cardlab::apdu::Sw;
 use cardlab::crypto::Algorithm;
-use cardlab::icc::{Icc, Lost};
-use cardlab::memory::{Cells, Cut, Ending, Worn};
+use cardlab::icc::{Icc, Tearable};
+use cardlab::memory::{Cells, Cut, Worn};
 use cardlab::os::Card;
+use cardlab_conformance::tear::{self, After};
+use std::ops::ControlFlow;
 use support::{Bench, SELECT_DF01, SELECT_DF04, VERIFY, bytes};
 
 const INSTALL_SOCIAL: &str = "80E60C00 38 08 F0636172646C6162 0B F0636172646C6162535343 \
@@ -354,24 +356,6 @@ struct Swept {
     worn: u64,
 }
 
-fn cuts(writes: u64) -> impl Iterator<Item = Cut> {
-    let each = |after_writes| {
-        Ending::ALL.map(|ending| Cut {
-            after_writes,
-            ending,
-        })
-    };
-    (0..writes).flat_map(each)
-}
-
-/// How many writes `work` makes on a copy of the card.
-fn writes(card: &mut Card, work: impl FnOnce(&mut Card)) -> u64 {
-    let mut copy = card.fork();
-    let before = copy.writes();
-    work(&mut copy);
-    copy.writes() - before
-}
-
 fn sweep(scene: &Scene, algorithm: Algorithm, swept: &mut Swept) {
     let mut bench = scene.bench(algorithm);
     let command = (scene.play)(&mut bench);
@@ -385,27 +369,42 @@ fn sweep(scene: &Scene, algorithm: Algorithm, swept: &mut Swept) {
         counter: place(&mut whole, scene.counter),
     };
     assert!(law.counter.is_some() == (scene.counter != Counter::None));
-    let transmit = |card: &mut Card| card.transmit(&command, &mut Vec::new());
-    let total = writes(&mut bench.card, |card| transmit(card).unwrap());
-    assert!(total > 0, "{} writes nothing", scene.what);
-    for cut in cuts(total) {
-        let mut torn = bench.card.fork();
-        torn.cut(cut);
-        assert_eq!(transmit(&mut torn), Err(Lost::NoPower));
-        swept.in_command += 1;
-        let recovery = writes(&mut torn, |card| drop(card.power_on().unwrap()));
-        for again in cuts(recovery) {
-            let mut torn = torn.fork();
-            torn.cut(again);
-            assert_eq!(torn.power_on(), Err(Lost::NoPower));
-            torn.power_on().unwrap();
-            swept.in_recovery += 1;
-            law.check(&torn, &(cut, again));
+    each_cut(&mut bench, &command, 1, &mut |torn, cuts| {
+        match cuts {
+            [_] => swept.in_command += 1,
+            _ => swept.in_recovery += 1,
         }
-        torn.power_on().unwrap();
-        law.check(&torn, &cut);
-    }
+        law.check(&torn.card, &cuts);
+    });
     wear(&mut bench, &command, &law, swept);
+}
+
+impl tear::Bench for Bench {
+    fn copy(&mut self) -> Option<Self> {
+        Some(self.fork())
+    }
+
+    fn card(&mut self) -> Option<&mut dyn Tearable> {
+        Some(&mut self.card)
+    }
+}
+
+/// Cuts a command at every write, and as many recoveries after it; each card comes back.
+fn each_cut(
+    bench: &mut Bench,
+    command: &[u8],
+    depth: u8,
+    judge: &mut dyn FnMut(&mut Bench, &[Cut]),
+) {
+    let mut work = |bench: &mut Bench| drop(bench.card.transmit(command, &mut Vec::new()));
+    let total = tear::writes_of(bench, work);
+    assert!(total > 0, "it writes nothing");
+    let mut each = |mut after: After<'_, Bench>| {
+        assert!(after.back.is_ok(), "{:?}", after.cuts);
+        judge(&mut after.bench, after.cuts);
+        ControlFlow::<()>::Continue(())
+    };
+    assert!(tear::sweep(bench, total, depth, &mut work, &mut each).is_continue());
 }
 
 /// Wears the cells of every write of a command out: it is refused with '6581', and
@@ -498,23 +497,16 @@ fn an_issuing_is_as_before_or_as_after_whenever_power_goes() {
 fn a_pin_that_stays_has_never_more_tries_than_its_issuer_gave() {
     let mut bench = Bench::new(Algorithm::Des, 0);
     let command = with_key(&mut bench, 0xDDF1, 0x00, "80D41000 04 0F 888888");
-    let total = writes(&mut bench.card, |card| {
-        card.transmit(&command, &mut Vec::new()).unwrap();
-    });
-    for cut in cuts(total) {
-        let mut torn = bench.fork();
-        torn.card.cut(cut);
-        assert!(torn.card.transmit(&command, &mut Vec::new()).is_err());
-        torn.reset();
+    each_cut(&mut bench, &command, 0, &mut |torn, cuts| {
         let tries = torn.send("00200000").1;
         if torn.fork().send(VERIFY).1 == Sw::OK {
-            assert_eq!(tries, Sw(0x63C4), "for the old PIN, {cut:?}");
+            assert_eq!(tries, Sw(0x63C4), "for the old PIN, {cuts:?}");
             for left in (0..=3).rev() {
                 torn.refused("00200000 03 654321", 0x63C0 + left);
             }
             torn.refused(VERIFY, 0x6983);
         } else {
-            assert_eq!(tries, Sw(0x63CF), "{cut:?}");
+            assert_eq!(tries, Sw(0x63CF), "{cuts:?}");
         }
-    }
+    });
 }

@@ -8,11 +8,11 @@
 mod support;
 
 use cardlab::crypto::Key;
-use cardlab::icc::Icc;
+use cardlab::icc::{Icc, Tearable};
 use cardlab::link::t0::T0;
 use cardlab_conformance::case::{Case, Safety};
 use cardlab_conformance::runner::judge;
-use cardlab_conformance::subject::{Subject, Tearable};
+use cardlab_conformance::subject::Subject;
 use cardlab_conformance::verdict::Verdict;
 use cardlab_desk::profile::Profile;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
@@ -34,7 +34,7 @@ impl Subject for Wired<'_> {
         Ok(Box::new(T0::new(self.0.fork())))
     }
 
-    fn tearable(&self) -> Option<Box<dyn Tearable + '_>> {
+    fn tearable(&self) -> Option<Box<dyn Tearable>> {
         self.0.tearable()
     }
 

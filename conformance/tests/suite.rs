@@ -5,7 +5,7 @@
 mod support;
 
 use cardlab::crypto::Key;
-use cardlab::icc::{Icc, Lost};
+use cardlab::icc::{Icc, Tearable};
 use cardlab::link::t0::T0;
 use cardlab::link::t1::{IFS_MAX, Parameters, T1};
 use cardlab::os::Card;
@@ -13,12 +13,10 @@ use cardlab_conformance::case::Safety;
 use cardlab_conformance::event::{Event, Judged};
 use cardlab_conformance::plan::{self, KnownFailures};
 use cardlab_conformance::runner::{self, Options};
-use cardlab_conformance::subject::{Cuttable, Subject, Tearable};
+use cardlab_conformance::subject::Subject;
 use cardlab_conformance::verdict::{Exit, Verdict};
 use cardlab_desk::profile::Profile;
-use std::cell::RefCell;
-use std::rc::Rc;
-use support::{Ours, SEED, befall};
+use support::{Ours, SEED};
 
 const OPTIONS: Options = Options {
     seed: SEED,
@@ -65,7 +63,7 @@ enum Wire {
 }
 
 impl Wire {
-    fn before<'c>(self, card: impl Icc + 'c) -> Box<dyn Icc + 'c> {
+    fn before(self, card: Card) -> Box<dyn Tearable> {
         match self {
             Wire::T0 => Box::new(T0::new(card)),
             Wire::T1 => {
@@ -82,28 +80,6 @@ impl Wire {
 /// The same card behind a wire.
 struct Behind(Wire, Ours);
 
-/// A card that two ends hold: the wire and the switch of its power.
-#[derive(Clone)]
-struct Shared(Rc<RefCell<Card>>);
-
-impl Icc for Shared {
-    fn power_on(&mut self) -> Result<Vec<u8>, Lost> {
-        self.0.borrow_mut().power_on()
-    }
-
-    fn reset(&mut self) -> Result<Vec<u8>, Lost> {
-        self.0.borrow_mut().reset()
-    }
-
-    fn power_off(&mut self) {
-        self.0.borrow_mut().power_off();
-    }
-
-    fn transmit(&mut self, command: &[u8], response: &mut Vec<u8>) -> Result<(), Lost> {
-        self.0.borrow_mut().transmit(command, response)
-    }
-}
-
 impl Subject for Behind {
     fn name(&self) -> &str {
         match self.0 {
@@ -113,18 +89,15 @@ impl Subject for Behind {
     }
 
     fn fresh(&self) -> Result<Box<dyn Icc + '_>, String> {
-        Ok(self.0.before(self.1.fork()))
+        Ok(Box::new(self.0.before(self.1.fork())))
     }
 
     fn repeats(&self) -> bool {
         true
     }
 
-    fn tearable(&self) -> Option<Box<dyn Tearable + '_>> {
-        let card = Shared(Rc::new(RefCell::new(self.1.fork())));
-        let wire = self.0.before(card.clone());
-        let switch = move |_: &mut Box<dyn Icc>, mishap| befall(&mut card.0.borrow_mut(), mishap);
-        Some(Box::new(Cuttable::new(wire, switch)))
+    fn tearable(&self) -> Option<Box<dyn Tearable>> {
+        Some(self.0.before(self.1.fork()))
     }
 
     fn key(&self, name: &str, version: u8) -> Option<Key> {

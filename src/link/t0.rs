@@ -29,7 +29,8 @@
 //! for GET RESPONSE also the social security card specification, part 5.
 
 use crate::apdu::{Class, SecureMessaging, Sw};
-use crate::icc::{Icc, Lost};
+use crate::icc::{Icc, Lost, Tearable};
+use crate::memory::{Cut, Worn};
 use thiserror::Error;
 
 const INS_GET_RESPONSE: u8 = 0xC0;
@@ -572,6 +573,47 @@ impl<I: Icc> Icc for T0<I> {
             self.card.command.clear();
             self.card.awaited = 0;
         })
+    }
+}
+
+impl<I: Tearable> Tearable for T0<I> {
+    fn fork(&mut self) -> Box<dyn Tearable> {
+        Box::new(T0 {
+            card: CardEnd {
+                icc: self.card.icc.fork(),
+                pace: self.card.pace,
+                command: self.card.command.clone(),
+                awaited: self.card.awaited,
+                response: self.card.response.clone(),
+                taken: self.card.taken,
+                waiting: self.card.waiting,
+            },
+            line: self.line.clone(),
+        })
+    }
+
+    fn cut(&mut self, cut: Cut) {
+        self.card.icc.cut(cut);
+    }
+
+    fn disarm(&mut self) {
+        self.card.icc.disarm();
+    }
+
+    fn wear(&mut self, worn: Worn) {
+        self.card.icc.wear(worn);
+    }
+
+    fn spare(&mut self) -> bool {
+        self.card.icc.spare()
+    }
+
+    fn writes(&self) -> u64 {
+        self.card.icc.writes()
+    }
+
+    fn contents(&self) -> Option<Vec<u8>> {
+        self.card.icc.contents()
     }
 }
 

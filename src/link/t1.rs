@@ -31,7 +31,8 @@
 //!
 //! After a RESYNCH a command whose last block was never sent begins again. One whose
 //! last block was sent may have been executed, and to execute it twice may cost money:
-//! it ends in [`Broken::Resynchronised`]. No command begins more than four times.
+//! it ends in [`Broken::Resynchronised`]. No command begins more than four times, and a
+//! card that only ever asks is given up: [`Broken::Endless`].
 //!
 //! One logical connection is kept: the first valid block after a reset names the
 //! nodes (NAD), and a block of other nodes is an error.
@@ -39,7 +40,8 @@
 //! Source: ISO/IEC 7816-3:2006, 11 and annex A; ISO/IEC 13239 for the CRC.
 
 use super::atr::Atr;
-use crate::icc::{Icc, Lost};
+use crate::icc::{Icc, Lost, Tearable};
+use crate::memory::{Cut, Worn};
 use std::collections::VecDeque;
 use thiserror::Error;
 
@@ -61,6 +63,13 @@ const RESPONSE_MAX: usize = 65_536 + 2;
 ///
 /// Source: ISO/IEC 7816-3:2006, 11.6.3.2, rules 6.4 and 7.4.
 const TRIES: u8 = 3;
+
+/// How many requests and empty parts of a chain may come without any progress.
+///
+/// The standard sets no end to S(WTX request), and a card needs many of them where it
+/// makes an RSA key: by the default BWT of 1.6 s these are almost seven minutes at
+/// least. Without an end a card that only ever asks would hold the reader for good.
+const IDLE_MAX: u8 = 255;
 
 /// The code that ends a block.
 ///
@@ -624,6 +633,9 @@ pub enum Broken {
     /// The card aborted the chain, or the reader did.
     #[error("T=1: the chain was aborted")]
     Aborted,
+    /// The card asks and asks, for time or something else, and must be reset.
+    #[error("T=1: the card asked {IDLE_MAX} times without going on and must be reset")]
+    Endless,
     /// The command is longer than any command APDU.
     #[error("T=1: {0} bytes are longer than any command")]
     TooLong(usize),
@@ -653,6 +665,8 @@ pub struct ReaderEnd {
     repeats: u8,
     /// How often the command began again.
     restarts: u8,
+    /// Requests and empty parts since the last progress.
+    idle: u8,
     /// A valid block came since the reset.
     begun: bool,
     /// The last block of the command went out.
@@ -672,6 +686,7 @@ impl ReaderEnd {
             failures: 0,
             repeats: 0,
             restarts: 0,
+            idle: 0,
             begun: false,
             whole: false,
             aborted: false,
@@ -708,6 +723,7 @@ impl ReaderEnd {
         self.half.outstanding = false;
         self.response.clear();
         (self.failures, self.repeats, self.restarts) = (0, 0, 0);
+        self.idle = 0;
         (self.whole, self.aborted) = (false, false);
         Ok(self.begin(out))
     }
@@ -776,6 +792,12 @@ impl ReaderEnd {
     }
 
     fn take(&mut self, body: Body<'_>, out: &mut Vec<u8>) -> Result<Next, Broken> {
+        if let Body::Request(_) | Body::I { part: [], .. } = body {
+            if self.idle == IDLE_MAX {
+                return Err(Broken::Endless);
+            }
+            self.idle = self.idle.saturating_add(1);
+        }
         match (self.half.sent, body) {
             (Sent::Request(asked), Body::Response(granted)) if asked == granted => {
                 self.granted(granted, out)
@@ -842,7 +864,7 @@ impl ReaderEnd {
             }
             Err(Broken::Aborted)
         } else if self.half.outstanding && !missing && self.half.more() {
-            (self.failures, self.repeats) = (0, 0);
+            (self.failures, self.repeats, self.idle) = (0, 0, 0);
             self.half.arrived();
             Ok(self.part(out))
         } else if missing {
@@ -875,6 +897,9 @@ impl ReaderEnd {
         self.half.arrived();
         self.half.expected = self.half.expected.next();
         self.response.extend(part);
+        if !part.is_empty() {
+            self.idle = 0;
+        }
         if self.response.len() > RESPONSE_MAX {
             Ok(self.abort(out))
         } else if more {
@@ -1270,6 +1295,52 @@ impl<I: Icc> Icc for T1<I> {
             // Only a link that was given up or a card without power comes here.
             self.clear();
         })
+    }
+}
+
+impl<I: Tearable> Tearable for T1<I> {
+    fn fork(&mut self) -> Box<dyn Tearable> {
+        Box::new(T1 {
+            card: CardEnd {
+                icc: self.card.icc.fork(),
+                half: self.card.half.clone(),
+                parameters: self.card.parameters,
+                pace: self.card.pace,
+                command: self.card.command.clone(),
+                failures: self.card.failures,
+                unnamed: self.card.unnamed,
+                extensions: self.card.extensions,
+                announced: self.card.announced,
+            },
+            reader: self.reader.clone(),
+            spoils: self.spoils.clone(),
+            blocks: self.blocks,
+            line: self.line.clone(),
+        })
+    }
+
+    fn cut(&mut self, cut: Cut) {
+        self.card.icc.cut(cut);
+    }
+
+    fn disarm(&mut self) {
+        self.card.icc.disarm();
+    }
+
+    fn wear(&mut self, worn: Worn) {
+        self.card.icc.wear(worn);
+    }
+
+    fn spare(&mut self) -> bool {
+        self.card.icc.spare()
+    }
+
+    fn writes(&self) -> u64 {
+        self.card.icc.writes()
+    }
+
+    fn contents(&self) -> Option<Vec<u8>> {
+        self.card.icc.contents()
     }
 }
 
@@ -1985,6 +2056,72 @@ mod tests {
                 }
             }
         }
+    }
+
+    proptest! {
+        /// Beyond the lengths above, up to the longest short and extended ones.
+        #[test]
+        fn long_apdus_go_through_whatever_the_sizes(
+            len in 301usize..65_536, ifsc in 1u8..=IFS_MAX, ifsd in 1u8..=IFS_MAX,
+            crc: bool, slow: bool,
+        ) {
+            let parameters = Parameters {
+                epilogue: if crc { Epilogue::Crc } else { Epilogue::Lrc },
+                ..sized(ifsc, ifsd)
+            };
+            let pace = PACES[usize::from(slow)];
+            let mut t1 = T1::paced(Echo::default(), parameters, pace, Vec::new());
+            let (command, mut response) = (counting(len), Vec::new());
+            t1.transmit(&command, &mut response).unwrap();
+            assert!(response == echoed(&command));
+            assert_eq!(t1.into_inner().commands, 1);
+        }
+    }
+
+    #[test]
+    fn a_card_that_asks_for_ever_is_given_up() {
+        // Time, another size, the end of a chain; empty parts; a wish for the block again
+        // between them; and nonsense between them.
+        let rows: [&[&str]; 6] = [
+            &["00C30101"],
+            &["00C10120"],
+            &["00C200"],
+            &["002000", "006000"],
+            &["00C30101", "009000"],
+            &["00C30101", SPOILT],
+        ];
+        for row in rows {
+            let mut reader = reader();
+            let mut out = Vec::new();
+            reader.start(&bytes("00A40000"), &mut out).unwrap();
+            let mut heard = row.iter().cycle();
+            let broken = (0..10_000).find_map(|_| {
+                let block = match *heard.next().unwrap() {
+                    SPOILT => bytes(SPOILT),
+                    block => lrc(block),
+                };
+                out.clear();
+                reader.receive(&block, &mut out).err()
+            });
+            assert!(broken.is_some(), "{row:?}");
+            if row.len() == 1 {
+                assert_eq!(broken, Some(Broken::Endless), "{row:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_card_may_ask_for_much_time_before_each_part() {
+        let mut reader = reader();
+        let mut out = Vec::new();
+        reader.start(&bytes("00A40000"), &mut out).unwrap();
+        for part in ["002001AA", "006001AA", "0000029000"] {
+            for _ in 0..super::IDLE_MAX {
+                reader.receive(&lrc("00C30101"), &mut out).unwrap();
+            }
+            reader.receive(&lrc(part), &mut out).unwrap();
+        }
+        assert_eq!(reader.response(), bytes("AAAA9000"));
     }
 
     #[test]

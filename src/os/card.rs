@@ -10,7 +10,7 @@ use crate::aid::Aid;
 use crate::apdu::Sw;
 use crate::applet::{CardLifeCycle, Ctx, Hold, Privileges, Rom};
 use crate::crypto::Random;
-use crate::icc::{Icc, Lost};
+use crate::icc::{Icc, Lost, Tearable};
 use crate::memory::{
     Cut, Damaged, Medium as _, Object, Owner, Pages, Ram, Silicon, Tear, Wear, Worn,
 };
@@ -303,6 +303,36 @@ impl Icc for Card {
         };
         response.extend_from_slice(&sw.0.to_be_bytes());
         Ok(())
+    }
+}
+
+impl Tearable for Card {
+    fn fork(&mut self) -> Box<dyn Tearable> {
+        Box::new(Card::fork(self))
+    }
+
+    fn cut(&mut self, cut: Cut) {
+        Card::cut(self, cut);
+    }
+
+    fn disarm(&mut self) {
+        self.memory.medium_mut().disarm();
+    }
+
+    fn wear(&mut self, worn: Worn) {
+        Card::wear(self, worn);
+    }
+
+    fn spare(&mut self) -> bool {
+        Card::spare(self)
+    }
+
+    fn writes(&self) -> u64 {
+        Card::writes(self)
+    }
+
+    fn contents(&self) -> Option<Vec<u8>> {
+        Some(Card::contents(self))
     }
 }
 

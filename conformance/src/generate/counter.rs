@@ -5,7 +5,7 @@
 
 use super::{authenticate, case, select, send, step, unlock};
 use crate::case::{
-    Action, Authenticate, Case, ChangePin, PowerStep, Safety, Secured, Step, Weight,
+    Action, Authenticate, Case, ChangePin, PowerStep, Safety, Secured, Step, Torn, Weight,
 };
 use crate::expect::Expect;
 use cardlab_desk::profile::{Directory, Key, Profile, Purpose};
@@ -321,7 +321,7 @@ fn desk(profile: &Profile, ssse: &Directory) -> Vec<Case> {
             vec![
                 authenticate("PUK"),
                 Step {
-                    torn: true,
+                    torn: Torn::InStep,
                     ..sealed("unblock", 0x00, None, "9000")
                 },
                 select(ssse),
@@ -348,7 +348,10 @@ fn torn_pin(profile: &Profile, ssse: &Directory) -> Vec<Case> {
         sometimes: Expect::parse(&one_less).ok(),
         ..step
     };
-    let torn = |step: Step| Step { torn: true, ..step };
+    let torn = |step: Step| Step {
+        torn: Torn::InStep,
+        ..step
+    };
     let mut cases = vec![
         pin_case(
             "torn-right-pin",
@@ -443,7 +446,7 @@ fn of_key(directory: &Directory, key: &Key) -> Vec<Case> {
         format!("{name} 认证中断电：先扣次数再比较。"),
         vec![
             Step {
-                torn: true,
+                torn: Torn::InStep,
                 ..right("9000")
             },
             select(directory),

@@ -20,7 +20,7 @@ mod text;
 
 pub use record::opening;
 
-use crate::case::{Action, Authenticate, Case, Safety, Says, Step, UnlockBy, Weight};
+use crate::case::{Action, Authenticate, Case, Safety, Says, Step, Torn, UnlockBy, Weight};
 use crate::expect::Expect;
 use cardlab_desk::profile::{Directory, File, Profile};
 use std::collections::BTreeMap;
@@ -96,7 +96,7 @@ fn step(label: &str, action: Action, expect: &str) -> Step {
         expect: Expect::parse(expect).ok(),
         accept: None,
         sometimes: None,
-        torn: false,
+        torn: Torn::Nowhere,
         worn: None,
         objects: BTreeMap::new(),
         returns: None,

@@ -16,7 +16,7 @@ const KEPT_LEN: usize = 8;
 /// How many challenges are remembered.
 const KEPT_MAX: usize = 1 << 20;
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Challenges {
     /// All that were drawn.
     drawn: HashSet<[u8; KEPT_LEN]>,

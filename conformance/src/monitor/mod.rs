@@ -75,7 +75,7 @@ impl fmt::Display for Violation {
 }
 
 /// The violations so far; each monitor speaks once.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Findings {
     exchange: usize,
     all: Vec<Violation>,
@@ -110,7 +110,7 @@ impl Turn<'_> {
 }
 
 /// Data that are fetched in parts.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Fetching {
     /// The command; empty where nothing is fetched.
     command: Vec<u8>,
@@ -118,7 +118,7 @@ struct Fetching {
 }
 
 /// The monitors of one card.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Monitors<'p> {
     /// The profile, where the card is known to be of it.
     profile: Option<&'p Profile>,

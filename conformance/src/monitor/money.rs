@@ -106,7 +106,7 @@ impl Begun {
 type Bytes = Option<Vec<u8>>;
 
 /// A cyclic file, as far as it is known.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Ring {
     directory: u16,
     sfi: u8,
@@ -116,7 +116,7 @@ struct Ring {
     adding: Option<Bytes>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Books {
     /// What the account may be; nothing where it may be anything.
     money: Vec<Money>,

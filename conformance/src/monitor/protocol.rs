@@ -13,7 +13,7 @@ struct Waiting {
 }
 
 /// What was said to be the right Le.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Refused {
     /// The header of the command, for as long as the next one may repeat it.
     header: Option<[u8; 4]>,
@@ -21,7 +21,7 @@ struct Refused {
     ne: Option<u32>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Protocol {
     waiting: Option<Waiting>,
     refused: Refused,

@@ -22,7 +22,7 @@ const KID_PUK: u8 = 0x06;
 type Proven = (u16, u8);
 
 /// What was proven, the PIN aside.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Rights {
     /// Since the reset, in this application or one that it lies in.
     held: Vec<Proven>,

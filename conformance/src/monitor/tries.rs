@@ -72,7 +72,7 @@ impl Digits {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Tries {
     pin: May,
     /// Power came or went since the counter was last seen.

@@ -97,7 +97,10 @@ fn folder_of(path: &std::path::Path) -> &std::path::Path {
 }
 
 /// Writes a report so that the file is the old one or the new one, never half.
-fn write_whole(path: &std::path::Path, bytes: &[u8]) -> io::Result<()> {
+///
+/// # Errors
+/// Where it cannot be written; the file that was there is untouched.
+pub fn write_whole(path: &std::path::Path, bytes: &[u8]) -> io::Result<()> {
     let folder = folder_of(path);
     let mut file = tempfile::Builder::new()
         .permissions(readable())

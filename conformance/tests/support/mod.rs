@@ -3,12 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
 use cardlab::crypto::Key;
-use cardlab::icc::Icc;
-use cardlab::memory::{Cells, Cut, Ending, Worn};
+use cardlab::icc::{Icc, Tearable};
 use cardlab::os::Card;
 use cardlab_applets::ROM;
-use cardlab_conformance::case;
-use cardlab_conformance::subject::{Cuttable, Mishap, Subject, Tearable};
+use cardlab_conformance::subject::Subject;
 use cardlab_desk::hsm::{CardKeys, TestRoot};
 use cardlab_desk::issue::issue;
 use cardlab_desk::pki::Authority;
@@ -55,8 +53,8 @@ impl Subject for Ours {
         true
     }
 
-    fn tearable(&self) -> Option<Box<dyn Tearable + '_>> {
-        Some(Box::new(Cuttable::new(self.fork(), befall)))
+    fn tearable(&self) -> Option<Box<dyn Tearable>> {
+        Some(Box::new(self.fork()))
     }
 
     fn key(&self, name: &str, version: u8) -> Option<Key> {
@@ -71,44 +69,5 @@ impl Subject for Ours {
 
     fn seed(&self) -> Option<u64> {
         Some(SEED)
-    }
-}
-
-/// The ways in which a write is left half done, taken in turn.
-const TORN: [Ending; 5] = [
-    Ending::Prefix,
-    Ending::Suffix,
-    Ending::MixedByte,
-    Ending::Comb,
-    Ending::Noise,
-];
-
-/// Cuts the power of a card, or wears its cells out.
-pub(crate) fn befall(card: &mut Card, mishap: Mishap) -> bool {
-    match mishap {
-        Mishap::Cut { after_writes, torn } => {
-            let turn = usize::try_from(after_writes % 5).unwrap();
-            let ending = if torn { TORN[turn] } else { Ending::Clean };
-            card.cut(Cut {
-                after_writes,
-                ending,
-            });
-            false
-        }
-        Mishap::Wear {
-            after_writes,
-            cells,
-        } => {
-            let cells = match cells {
-                case::Cells::Stuck => Cells::Stuck,
-                case::Cells::Lost => Cells::Lost,
-            };
-            card.wear(Worn {
-                after_writes,
-                cells,
-            });
-            false
-        }
-        Mishap::Spare => card.spare(),
     }
 }
