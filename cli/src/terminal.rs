@@ -11,6 +11,7 @@ use cardlab_conformance::verdict::Exit;
 use cardlab_desk::hsm::TestRoot;
 use cardlab_desk::medical::Amounts;
 use cardlab_desk::profile::{File, Item};
+use cardlab_desk::sam::{Level, Outfit, Sam};
 use cardlab_desk::terminal::{
     Address, AuthType, BaseData, Blacklist, Data, Failure, HsmModule, Layouts, Payment, Policy,
     PsamModule, Receipt, SecurityModule, Terminal, TestHost, TestHsm,
@@ -142,7 +143,7 @@ pub(crate) struct At {
     /// The kind of security module; with test keys of --seed
     #[arg(long, value_name = "KIND", default_value = "hsm")]
     module: Kind,
-    /// A PSAM in this reader of pcscd
+    /// A PSAM in this reader of pcscd instead of ours
     #[arg(long, value_name = "NAME|INDEX")]
     psam_reader: Option<String>,
     /// What the holder keys in
@@ -176,7 +177,7 @@ pub(crate) struct At {
 enum Kind {
     /// A machine of the centre, asked in strings
     Hsm,
-    /// A card in the second connector
+    /// A card in the second connector, with national keys
     Psam,
 }
 
@@ -393,7 +394,17 @@ impl At {
                 };
                 Ok(Box::new(HsmModule::new(hsm, self.terminal)))
             }
-            Kind::Psam => bail!("a PSAM needs --psam-reader"),
+            Kind::Psam => {
+                let (profile, seed) = self.which.profile()?;
+                let outfit = Outfit {
+                    terminal: self.terminal,
+                    ..Outfit::of(&profile, Level::National)
+                };
+                let sam = Sam::issue(&profile, seed, &outfit);
+                let sam = sam.with_context(|| format!("no PSAM for profile {}", profile.id))?;
+                let sam = Heard::new("psam", sam, self.trace);
+                Ok(Box::new(PsamModule::new(sam)))
+            }
         }
     }
 }

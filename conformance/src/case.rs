@@ -398,6 +398,8 @@ pub enum ModuleKind {
     /// A machine of the centre, asked in strings.
     #[default]
     Hsm,
+    /// A card in the terminal's second connector, of a national issuer.
+    Psam,
 }
 
 /// When a card is pulled.

@@ -229,6 +229,7 @@ fn terminal_words(step: &TerminalStep) -> (String, String) {
     }
     let (module_en, module_zh) = match step.module {
         ModuleKind::Hsm => ("an HSM", "加密机"),
+        ModuleKind::Psam => ("a PSAM", "PSAM卡"),
     };
     (
         format!("terminal with {module_en}: {en}"),

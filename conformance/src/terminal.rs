@@ -12,9 +12,10 @@ use cardlab::icc::{Icc, Lost};
 use cardlab_desk::hsm::TestRoot;
 use cardlab_desk::medical::Amounts;
 use cardlab_desk::profile::Profile;
+use cardlab_desk::sam::{Level, Outfit, Sam};
 use cardlab_desk::terminal::{
-    AuthType, Failure, HsmModule, Layouts, Payment, Pending, Policy, SecurityModule, Terminal,
-    TestHost, TestHsm,
+    AuthType, Failure, HsmModule, Layouts, Payment, Pending, Policy, PsamModule, SecurityModule,
+    Terminal, TestHost, TestHsm,
 };
 use std::sync::OnceLock;
 
@@ -91,6 +92,7 @@ const CREDIT: u8 = 0x2A;
 pub(crate) struct Window {
     layouts: Layouts,
     hsm: HsmModule<TestHsm>,
+    psam: Option<PsamModule<Sam>>,
     /// The load or purchase whose answer did not come.
     pending: Option<Pending>,
 }
@@ -103,10 +105,15 @@ impl Window {
     /// A sentence where the shipped profiles cannot be read.
     pub(crate) fn open(profile: &Profile, seed: u64) -> Result<Window, String> {
         let layouts = layouts()?.clone().with(profile.clone());
+        let outfit = Outfit {
+            terminal: TERMINAL_NUMBER,
+            ..Outfit::of(profile, Level::National)
+        };
         let hsm = TestHsm::new(TestRoot::from_seed(seed), layouts.all());
         Ok(Window {
             layouts,
             hsm: HsmModule::new(hsm, TERMINAL_NUMBER),
+            psam: Sam::issue(profile, seed, &outfit).map(PsamModule::new),
             pending: None,
         })
     }
@@ -140,8 +147,10 @@ pub(crate) fn run(
         _ => None,
     });
     let pulled = card.pulled.is_some();
-    let module: &mut dyn SecurityModule = match step.module {
-        ModuleKind::Hsm => &mut window.hsm,
+    let module: &mut dyn SecurityModule = match (step.module, &mut window.psam) {
+        (ModuleKind::Hsm, _) => &mut window.hsm,
+        (ModuleKind::Psam, Some(psam)) => psam,
+        (ModuleKind::Psam, None) => return Err(format!("no PSAM can be made for {}", profile.id)),
     };
     let mut terminal = Terminal::new(&mut card, module, &window.layouts, policy);
     let mut host = TestHost::new(TestRoot::from_seed(seed), profile);

@@ -46,7 +46,7 @@ fn passes(profile: &str, steps: &Value) {
     );
 }
 
-const MODULES: [&str; 1] = ["hsm"];
+const MODULES: [&str; 2] = ["hsm", "psam"];
 
 #[test]
 fn base_data_are_judged_by_the_values_of_the_profile() {

@@ -8,9 +8,10 @@ use cardlab_desk::hsm::TestRoot;
 use cardlab_desk::issue::issue;
 use cardlab_desk::medical::Amounts;
 use cardlab_desk::profile::{Kind, Profile, SpecVersion};
+use cardlab_desk::sam::{Level, Outfit, Sam};
 use cardlab_desk::terminal::{
-    Address, AuthType, Data, Failure, HsmModule, Layouts, Payment, Policy, Receipt, SecurityModule,
-    Terminal, TestHost, TestHsm,
+    Address, AuthType, Data, Failure, HsmModule, Layouts, Payment, Policy, PsamModule, Receipt,
+    SecurityModule, Terminal, TestHost, TestHsm,
 };
 use proptest::prelude::{Strategy as _, any, prop, proptest};
 use std::sync::OnceLock;
@@ -39,6 +40,32 @@ fn card(name: &str) -> (Card, Profile) {
 
 fn module() -> HsmModule<TestHsm> {
     HsmModule::new(hsm(), TERMINAL)
+}
+
+/// A module of each kind and level.
+fn modules(profile: &Profile) -> Vec<Box<dyn SecurityModule>> {
+    let mut modules: Vec<Box<dyn SecurityModule>> = vec![Box::new(module())];
+    for level in Level::ALL {
+        let outfit = Outfit {
+            terminal: TERMINAL,
+            ..Outfit::of(profile, level)
+        };
+        let sam = Sam::issue(profile, SEED, &outfit).expect("a PSAM");
+        modules.push(Box::new(PsamModule::new(sam)));
+    }
+    modules
+}
+
+/// Each of these profiles, with a card in use and each kind of module in turn.
+fn every<'n>(
+    names: impl IntoIterator<Item = &'n str>,
+) -> impl Iterator<Item = (&'n str, Card, Profile, Box<dyn SecurityModule>)> {
+    names.into_iter().flat_map(|name| {
+        let (mut card, profile) = card(name);
+        let modules = modules(&profile).into_iter();
+        let each = modules.map(|module| (name, card.fork(), profile.clone(), module));
+        each.collect::<Vec<_>>()
+    })
 }
 
 fn hsm() -> TestHsm {
@@ -88,14 +115,12 @@ fn value(profile: &Profile, directory: &str, fid: u16, tag: u8) -> String {
 
 #[test]
 fn base_data_are_those_of_the_card_in_the_order_of_the_interface() {
-    for name in Profile::shipped() {
-        let (mut card, profile) = card(name);
-        let mut module = module();
+    for (name, mut card, profile, mut module) in every(Profile::shipped()) {
         let policy = Policy {
             device: "W01".to_owned(),
             ..Policy::default()
         };
-        let base = terminal(&mut card, &mut module, policy)
+        let base = terminal(&mut card, &mut *module, policy)
             .read_base()
             .unwrap();
         let text = base.to_string();
@@ -126,15 +151,13 @@ fn base_data_are_those_of_the_card_in_the_order_of_the_interface() {
 
 #[test]
 fn what_the_layout_has_can_be_read_by_the_pin_or_by_the_key() {
-    for name in Profile::shipped() {
-        let (mut card, profile) = card(name);
+    for (name, mut card, profile, mut module) in every(Profile::shipped()) {
         let layout = layouts().of(profile.version);
         for directory in &layout.directories {
             for file in &directory.files {
                 let address: Address = address(&directory.label, file).parse().unwrap();
                 for by in [AuthType::Pin, AuthType::Key] {
-                    let mut module = module();
-                    let mut terminal = terminal(&mut card, &mut module, keyed(PIN));
+                    let mut terminal = terminal(&mut card, &mut *module, keyed(PIN));
                     match terminal.read(by, &address) {
                         Ok(data) => {
                             let expected = match file.kind {
@@ -171,8 +194,8 @@ fn address(directory: &str, file: &cardlab_desk::profile::File) -> String {
 
 #[test]
 fn what_is_written_is_read_again_and_costs_only_its_own_file() {
-    for name in ["national-2.0", "national-3.0", "henan-2.0", "henan-3.0"] {
-        let (mut card, _) = card(name);
+    let names = ["national-2.0", "national-3.0", "henan-2.0", "henan-3.0"];
+    for (name, mut card, _, mut module) in every(names) {
         for (address, data) in [
             ("DF01EF06|28|$", "DF01EF06|13800000000|$"),
             (
@@ -184,8 +207,7 @@ fn what_is_written_is_read_again_and_costs_only_its_own_file() {
         ] {
             let written: Address = address.parse().unwrap();
             let data: Data = data.parse().unwrap();
-            let mut module = module();
-            let mut terminal = terminal(&mut card, &mut module, keyed(PIN));
+            let mut terminal = terminal(&mut card, &mut *module, keyed(PIN));
             assert_eq!(terminal.write(&written, &data), Ok(()), "{name} {address}");
             let read = terminal.read(AuthType::Pin, &written).unwrap();
             assert_eq!(read.0[0].values[0], data.0[0].values[0], "{name} {address}");
@@ -223,10 +245,8 @@ fn nothing_is_written_where_one_value_does_not_fit() {
 
 #[test]
 fn the_pin_is_verified_changed_locked_unlocked_and_set_anew() {
-    for name in Profile::shipped() {
-        let (mut card, profile) = card(name);
-        let mut module = module();
-        let mut terminal = terminal(&mut card, &mut module, Policy::default());
+    for (name, mut card, profile, mut module) in every(Profile::shipped()) {
+        let mut terminal = terminal(&mut card, &mut *module, Policy::default());
         assert_eq!(terminal.verify_pin(PIN), Ok(()), "{name}");
         assert_eq!(terminal.change_pin(PIN, "1357"), Ok(()), "{name}");
         for left in (1..profile.pin.tries).rev() {
@@ -366,10 +386,8 @@ fn receipt(result: Result<Receipt, Failure>) -> Receipt {
 
 #[test]
 fn money_is_loaded_paid_and_listed() {
-    for name in Profile::shipped() {
-        let (mut card, profile) = card(name);
-        let mut module = module();
-        let mut terminal = terminal(&mut card, &mut module, keyed(PIN));
+    for (name, mut card, profile, mut module) in every(Profile::shipped()) {
+        let mut terminal = terminal(&mut card, &mut *module, keyed(PIN));
         let loaded = receipt(terminal.load(&payment(1000), &mut host(&profile)));
         let before = loaded.balance.unwrap().count() - 1000;
         let paid = receipt(terminal.debit(&payment(300)));
@@ -431,21 +449,19 @@ impl Icc for Pulled {
 
 #[test]
 fn a_pulled_card_says_when_it_comes_back_whether_it_took_the_money() {
-    for name in Profile::shipped() {
+    for (name, mut issued, profile, mut module) in every(Profile::shipped()) {
         for (ins, arrives) in [(0x2C, true), (0x2C, false), (0x2A, true), (0x2A, false)] {
-            let (issued, profile) = card(name);
             let mut pulled = Pulled {
-                card: issued,
+                card: issued.fork(),
                 ins: 0xFF,
                 arrives,
             };
-            let mut module = module();
             let mut host = host(&profile);
             let loaded =
-                terminal(&mut pulled, &mut module, keyed(PIN)).load(&payment(500), &mut host);
+                terminal(&mut pulled, &mut *module, keyed(PIN)).load(&payment(500), &mut host);
             let balance = receipt(loaded).balance.unwrap().count();
             pulled.ins = ins;
-            let mut terminal = terminal(&mut pulled, &mut module, keyed(PIN));
+            let mut terminal = terminal(&mut pulled, &mut *module, keyed(PIN));
             let result = match ins {
                 0x2C => terminal.debit(&payment(100)),
                 _ => terminal.load(&payment(100), &mut host),
