@@ -1,6 +1,6 @@
-//! `cardlab apdu`: commands to the card, both directions in words.
+//! `cardlab apdu`: commands to the card or the PSAM, both directions in words.
 
-use crate::card::Which;
+use crate::card::{Which, WhichPsam};
 use crate::explain;
 use crate::watch::{Known, Watch};
 use anyhow::Context as _;
@@ -10,11 +10,13 @@ use clap::Args;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-/// Send commands to the card and explain both directions.
+/// Send commands to the card, or with --psam to the PSAM, and explain both directions.
 #[derive(Args)]
 pub(crate) struct Apdu {
     #[command(flatten)]
     which: Which,
+    #[command(flatten)]
+    instead: WhichPsam,
     /// Print hex only
     #[arg(long)]
     plain: bool,
@@ -37,7 +39,10 @@ impl Apdu {
             .collect::<Result<_, _>>()?;
         let known = Known::of(&self.which)?;
         let mut watch = Watch::new(&known, false);
-        let mut card = Tap::new(self.which.card()?, |event| watch.hear(&event));
+        let mut card: Box<dyn Icc + '_> = match self.instead.psam(&self.which)? {
+            Some(psam) => Box::new(psam),
+            None => Box::new(Tap::new(self.which.card()?, |event| watch.hear(&event))),
+        };
         let atr = card.power_on()?;
         let mut out = io::stdout().lock();
         if !self.plain {

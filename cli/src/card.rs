@@ -1,11 +1,12 @@
-//! Which card a verb works on: one freshly issued, or one from an image.
+//! Which card a verb works on, new or from an image, and the PSAM beside it.
 
 use crate::kept::Kept;
 use anyhow::Context as _;
 use cardlab::os::Card;
 use cardlab_desk::issue;
 use cardlab_desk::profile::Profile;
-use clap::Args;
+use cardlab_desk::sam::{Level, Outfit, Sam};
+use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 
 /// The profile that is used where none is named.
@@ -25,6 +26,51 @@ pub(crate) struct Which {
     /// card was issued with
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
+}
+
+/// Whether the PSAM is there too, on the command line.
+#[derive(Args)]
+pub(crate) struct WhichPsam {
+    /// Put the terminal's PSAM beside the card: one for the cards of the profile and seed
+    #[arg(long)]
+    psam: bool,
+    /// Who gave the PSAM out, and so which keys it has
+    #[arg(
+        long,
+        value_name = "LEVEL",
+        default_value = "national",
+        requires = "psam"
+    )]
+    psam_level: PsamLevel,
+}
+
+/// Who gave a PSAM out.
+#[derive(Clone, Copy, ValueEnum)]
+enum PsamLevel {
+    /// National roots: usages 67, 68
+    National,
+    /// The province's keys: usages 47, 48
+    Province,
+    /// The city's keys: usages 27, 28
+    City,
+}
+
+impl WhichPsam {
+    /// The PSAM for these cards, without power; `None` where none is wanted.
+    pub(crate) fn psam(&self, which: &Which) -> anyhow::Result<Option<Sam>> {
+        if !self.psam {
+            return Ok(None);
+        }
+        let (profile, seed) = which.profile()?;
+        let level = match self.psam_level {
+            PsamLevel::National => Level::National,
+            PsamLevel::Province => Level::Province,
+            PsamLevel::City => Level::City,
+        };
+        let sam = Sam::issue(&profile, seed, &Outfit::of(&profile, level));
+        sam.with_context(|| format!("profile {}: a PSAM has no room for its keys", profile.id))
+            .map(Some)
+    }
 }
 
 impl Which {

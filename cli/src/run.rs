@@ -1,8 +1,9 @@
-//! `cardlab run -- PROGRAM`: a PC/SC program with the card in its reader.
+//! `cardlab run -- PROGRAM`: a PC/SC program with the card and a PSAM in readers.
 
-use crate::card::Which;
+use crate::card::{Which, WhichPsam};
 use crate::watch::{Known, Watch};
 use anyhow::Context as _;
+use cardlab::icc::Icc;
 use cardlab::link::{pcsc, tap::Tap};
 use clap::Args;
 use std::ffi::OsString;
@@ -10,11 +11,13 @@ use std::io::{self, Write};
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{ExitCode, ExitStatus};
 
-/// Run a PC/SC program with the card in its only reader.
+/// Run a PC/SC program with the card in its reader, and the PSAM in a second one.
 #[derive(Args)]
 pub(crate) struct Run {
     #[command(flatten)]
     which: Which,
+    #[command(flatten)]
+    beside: WhichPsam,
     /// Print the exchange to the standard error
     #[arg(short, long)]
     verbose: bool,
@@ -29,7 +32,19 @@ impl Run {
         let known = Known::of(&self.which)?;
         let mut watch = Watch::new(&known, self.verbose);
         let mut card = Tap::new(self.which.card()?, |event| watch.hear(&event));
-        match pcsc::run(&mut card, program, arguments) {
+        let verbose = self.verbose;
+        let mut psam = self.beside.psam(&self.which)?.map(|psam| {
+            Tap::new(psam, move |event| {
+                if verbose {
+                    let _ = writeln!(io::stderr(), "PSAM {event}");
+                }
+            })
+        });
+        let mut cards: Vec<&mut (dyn Icc + Send)> = vec![&mut card];
+        if let Some(psam) = &mut psam {
+            cards.push(psam);
+        }
+        match pcsc::run_all(&mut cards, program, arguments) {
             Ok(status) => {
                 drop(card);
                 let red = u8::from(watch.is_red());

@@ -1,9 +1,10 @@
-//! `cardlab serve`: the card in the reader of a vpcd.
+//! `cardlab serve`: the card, or the PSAM, in the reader of a vpcd.
 
-use crate::card::Which;
+use crate::card::{Which, WhichPsam};
 use crate::watch::{Known, Watch};
 use crate::{Stop, subject};
 use anyhow::Context as _;
+use cardlab::icc::Icc;
 use cardlab::link::t0::T0;
 use cardlab::link::tap::Tap;
 use cardlab::link::vpcd::{self, Vpcd};
@@ -12,12 +13,14 @@ use clap::Args;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-/// Put the card into the reader of a vpcd, until it is stopped.
+/// Put the card, or with --psam the PSAM, into the reader of a vpcd, until it is stopped.
 #[derive(Args)]
 pub(crate) struct Serve {
     #[command(flatten)]
     which: Which,
-    /// Where vpcd listens
+    #[command(flatten)]
+    instead: WhichPsam,
+    /// Where vpcd listens; its second slot has the next port
     #[arg(long, value_name = "HOST:PORT", default_value = vpcd::ADDRESS,
         value_parser = subject::address)]
     vpcd: String,
@@ -30,7 +33,16 @@ impl Serve {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         let known = Known::of(&self.which)?;
         let mut watch = Watch::new(&known, self.verbose);
-        let mut card = T0::new(Tap::new(self.which.card()?, |event| watch.hear(&event)));
+        let verbose = self.verbose;
+        let inserted: Box<dyn Icc + '_> = match self.instead.psam(&self.which)? {
+            Some(psam) => Box::new(Tap::new(psam, move |event| {
+                if verbose {
+                    let _ = writeln!(io::stderr(), "{event}");
+                }
+            })),
+            None => Box::new(Tap::new(self.which.card()?, |event| watch.hear(&event))),
+        };
+        let mut card = T0::new(inserted);
         let mut link = Vpcd::connect(&self.vpcd).with_context(|| {
             let says = format!(
                 "no vpcd listens at {} (start pcscd with the vpcd driver, \

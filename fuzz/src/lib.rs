@@ -3,6 +3,7 @@
 //! | target       | bytes are                          | law                               |
 //! |--------------|------------------------------------|-----------------------------------|
 //! | `command`    | APDUs, an ATR, characters of T=0   | written as read, or refused       |
+//! | `psam`       | commands to a PSAM                 | an answer, no number twice        |
 //! | `t1_block`   | blocks of T=1, a request of PPS    | a valid block, silence, or the end |
 //! | `tlv`        | BER-TLV, records, a DOL            | the same                          |
 //! | `session`    | commands to a card                 | an answer, no fault, silent monitors |
@@ -22,12 +23,15 @@
 //! | FFFB  | the next command gets its MAC; a byte says under which key       |
 //! | other | the length of a command, and the command; the last may be shorter |
 
+//! The bytes of a `psam` are the number of a PSAM, then the same events; FFFC proves who
+//! may write keys, and FFFB makes the MAC of the next command with the master key.
+
 #[path = "../../applets/tests/social/support.rs"]
 #[expect(dead_code, reason = "the applet's own tests use all of it")]
 pub(crate) mod support;
 
 use cardlab::apdu::{Command, Memory, Response, Sw};
-use cardlab::crypto::{Algorithm, Key, derive};
+use cardlab::crypto::{Algorithm, CbcMac, Cipher, Key, Padding, derive};
 use cardlab::icc::{Icc, Lost};
 use cardlab::link::atr::Atr;
 use cardlab::link::t0::{CardEnd, Exchange, Next, Pace};
@@ -37,10 +41,12 @@ use cardlab::memory::{Cut, Ending, Object, Owner, Pages, Silicon, Tear, Wear};
 use cardlab::os::Card;
 use cardlab::tlv::{self, Dol, Format, Objects, Simple, SimpleObjects, Tag, Writer};
 use cardlab_conformance::monitor::{Facts, Monitors};
-use cardlab_desk::hsm::CardKeys;
+use cardlab_desk::hsm::{CardKeys, TestRoot};
 use cardlab_desk::issue::issue;
 use cardlab_desk::profile::Profile;
+use cardlab_desk::sam::{ADMINISTRATION, Level, Outfit, Sam};
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::sync::LazyLock;
 use support::{Bench, CYCLIC_APPENDS, FIRST_CHANGE};
 
@@ -104,6 +110,195 @@ impl Icc for Echo {
         response.extend_from_slice(command);
         response.extend([0x90, 0x00]);
         Ok(())
+    }
+}
+
+/// The PSAMs of a `psam` event file, by their number: a 2.0 and a 3.0 card's, for each
+/// level.
+fn psams() -> Vec<Sam> {
+    let profiles = ["national-2.0", "national-3.0"];
+    let all = profiles.iter().flat_map(|name| {
+        let profile = Profile::load(name).expect("a shipped profile");
+        Level::ALL.map(|level| {
+            let outfit = Outfit::of(&profile, level);
+            Sam::issue(&profile, PSAM_SEED, &outfit).expect("room for its keys")
+        })
+    });
+    all.collect()
+}
+
+/// The seed of the keys in the PSAMs of `psam`.
+pub const PSAM_SEED: u64 = 7;
+
+thread_local! {
+    static PSAMS: RefCell<Vec<Sam>> = RefCell::new(psams());
+}
+
+/// Plays a session to a PSAM; what it answered. A command is answered, with data only
+/// where it is accepted; no number is given twice; random numbers are none that were
+/// given; memory is always in order.
+pub fn psam(bytes: &[u8]) -> Vec<Sw> {
+    let Some((&number, mut rest)) = bytes.split_first() else {
+        return Vec::new();
+    };
+    let number = usize::from(number) % (2 * Level::ALL.len());
+    let mut sam = PSAMS.with_borrow_mut(|all| all[number].fork());
+    let mut play = PsamPlay {
+        environment: Cipher::TripleDes,
+        numbers: Vec::new(),
+        challenges: HashSet::new(),
+        challenge: Vec::new(),
+        answered: Vec::new(),
+        response: Vec::new(),
+    };
+    let started = sam.power_on().expect("an ATR");
+    assert!(Atr::parse(&started).is_ok());
+    let mut sealed = false;
+    while let Some((&head, behind)) = rest.split_first_chunk::<2>() {
+        let event = u16::from_be_bytes(head);
+        let (parameter, after) = match behind.split_first() {
+            Some((&parameter, after)) => (parameter, after),
+            None => (0, behind),
+        };
+        match event {
+            0xFFFF => {
+                rest = behind;
+                // Without power there is none.
+                play.restart(sam.reset().is_ok());
+            }
+            0xFFFE => {
+                rest = behind;
+                sam.power_off();
+                let back = sam.power_on();
+                play.restart(back.is_ok());
+            }
+            0xFFFD => {
+                rest = after;
+                let ending = usize::from(parameter >> 4) % Ending::ALL.len();
+                sam.cut(Cut {
+                    after_writes: u64::from(parameter & 0x0F),
+                    ending: Ending::ALL[ending],
+                });
+            }
+            0xFFFC => {
+                rest = after;
+                play.prove(&mut sam, parameter % 4);
+            }
+            0xFFFB => {
+                rest = behind;
+                sealed = true;
+            }
+            len => {
+                let len = usize::from(len).min(behind.len());
+                let (command, behind) = behind.split_at(len);
+                rest = behind;
+                let command = match std::mem::take(&mut sealed) {
+                    true => play.seal(command),
+                    false => command.to_vec(),
+                };
+                play.send(&mut sam, &command);
+            }
+        }
+    }
+    play.answered
+}
+
+struct PsamPlay {
+    /// The cipher of the environment, as the selections say it.
+    environment: Cipher,
+    numbers: Vec<u32>,
+    challenges: HashSet<Vec<u8>>,
+    challenge: Vec<u8>,
+    answered: Vec<Sw>,
+    response: Vec<u8>,
+}
+
+impl PsamPlay {
+    fn restart(&mut self, started: bool) {
+        self.challenge.clear();
+        if started {
+            self.environment = Cipher::TripleDes;
+        }
+    }
+
+    fn send(&mut self, sam: &mut Sam, command: &[u8]) {
+        if sam.transmit(command, &mut self.response).is_err() {
+            assert!(self.response.is_empty());
+            // Power went: it comes back, and everything that was kept is there.
+            let back = sam.power_on();
+            self.restart(back.is_ok());
+            return;
+        }
+        let response = Response::parse(&self.response).expect("a status word");
+        let sw = response.sw;
+        self.answered.push(sw);
+        assert!(sw.words().is_some(), "{sw} has no words");
+        assert!(sw == Sw::OK || response.data.is_empty(), "{sw} with data");
+        assert_ne!(sw, Sw::MEMORY_FAILURE);
+        if sw != Sw::OK {
+            return;
+        }
+        match *command {
+            [0x80, 0x70, ..] if response.data.len() == 8 => {
+                let number = response
+                    .data
+                    .first_chunk()
+                    .map(|&number| u32::from_be_bytes(number));
+                let number = number.expect("a number");
+                let last = self.numbers.last().copied();
+                assert!(last.is_none_or(|last| last < number), "{number} again");
+                self.numbers.push(number);
+            }
+            [0x00, 0x84, ..] => {
+                self.challenge = response.data.to_vec();
+                let new = self.challenges.insert(response.data.to_vec());
+                assert!(new || response.data.len() < 8, "a random number again");
+            }
+            [0x00, 0xA4, 0x04, _, _, b's', ..] => self.environment = Cipher::Sm4,
+            [0x00, 0xA4, 0x00, _, 0x02, 0xDD, 0xF1, ..] => self.environment = Cipher::Sm4,
+            [0x00, 0xA4, 0x00, _, 0x02, 0x3F, 0x00, ..] | [0x00, 0xA4, 0x00, _] => {
+                self.environment = Cipher::TripleDes;
+            }
+            _ => {}
+        }
+    }
+
+    /// Proves who may write keys, with a fresh challenge.
+    fn prove(&mut self, sam: &mut Sam, kid: u8) {
+        self.send(sam, &[0x00, 0x84, 0x00, 0x00, 0x08]);
+        let name = ADMINISTRATION[usize::from(kid)];
+        let key = TestRoot::from_seed(PSAM_SEED).key(name, 1, self.environment);
+        let Some(session) = derive::session_key(&key.expand(), &self.challenge) else {
+            return;
+        };
+        let raw = [1; 8];
+        let code = derive::authenticate(&session.expand(), &raw);
+        let command = [&[0x00, 0x82, 0x00, kid, 0x10][..], &code, &raw].concat();
+        self.send(sam, &command);
+    }
+
+    /// CREATE KEY or CHANGE KEY of a header and the plain key, as it must be sent.
+    fn seal(&self, command: &[u8]) -> Vec<u8> {
+        let Some((header, plain)) = command.split_first_chunk::<4>() else {
+            return command.to_vec();
+        };
+        let master = TestRoot::from_seed(PSAM_SEED).key(ADMINISTRATION[0], 1, self.environment);
+        let master = master.expand();
+        let plain = &plain[..plain.len().min(64)];
+        let mut data = [0; 80];
+        let len = derive::encipher(&master, plain, &mut data).expect("room for it");
+        let lc = u8::try_from(len + 4).expect("a short command");
+        let mut iv = [0; 16];
+        for (to, from) in iv.iter_mut().zip(&self.challenge) {
+            *to = *from;
+        }
+        let mac = CbcMac::retail(&master)
+            .with_iv(&iv)
+            .chain(header)
+            .chain(&[lc])
+            .chain(&data[..len])
+            .finish(Padding::M2);
+        [&header[..], &[lc], &data[..len], &mac.folded()].concat()
     }
 }
 

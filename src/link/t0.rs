@@ -62,8 +62,8 @@ pub const fn direction(header: &[u8; 5]) -> Direction {
     let plain = matches!(class.secure_messaging(), SecureMessaging::None);
     match (cla, ins) {
         // The terminal's security module: DELIVERY SESSION KEY, INITIALIZE ENVIRONMENT;
-        // CIPHER DATA, INIT SAM and CREDIT SAM FOR PURCHASE.
-        (0xBF, 0xDE | 0xEC) | (0x80, 0x70 | 0x72 | 0xFA) => return Direction::In,
+        // CHANGE KEY; CIPHER DATA, INIT SAM and CREDIT SAM FOR PURCHASE.
+        (0xBF, 0xDE | 0xEC) | (0x84, 0xD5) | (0x80, 0x70 | 0x72 | 0xFA) => return Direction::In,
         _ => {}
     }
     match (class.base(), ins) {

@@ -37,6 +37,22 @@ fn the_corpus_of_command_replays() {
 }
 
 #[test]
+fn the_corpus_of_psam_replays() {
+    replay("psam", |bytes| drop(targets::psam(bytes)));
+}
+
+#[test]
+fn every_seed_of_a_psam_gets_through_to_its_end() {
+    for (target, name, bytes) in seeds::all() {
+        if target == "psam" {
+            let answered = targets::psam(&bytes);
+            let refused = answered.iter().filter(|sw| sw.is_error()).count();
+            assert!(answered.len() >= 3 && refused == 0, "{name}: {answered:?}");
+        }
+    }
+}
+
+#[test]
 fn the_corpus_of_t1_block_replays() {
     replay("t1_block", targets::t1_block);
 }

@@ -25,6 +25,22 @@ pub(super) enum Intent<'a> {
     ReadRecord { sfi: Option<u8>, number: u8 },
     /// Draw as many random bytes.
     GetChallenge,
+    /// Prove who may write keys, with the key of this identifier, 00 to 03.
+    ExternalAuthenticate {
+        kid: u8,
+        code: [u8; 8],
+        raw: [u8; 8],
+    },
+    /// Write a key; `new` where there is none of its usage and identifier yet. The header
+    /// and Lc go into the MAC.
+    WriteKey {
+        new: bool,
+        usage: u8,
+        id: u8,
+        head: [u8; 5],
+        key: &'a [u8],
+        mac: [u8; 4],
+    },
     /// Take this province's keys.
     InitializeEnvironment { province: u8 },
     /// Make a session key: the key of this usage and identifier, the factors from the
@@ -110,10 +126,30 @@ impl<'a> TryFrom<&Command<'a>> for Intent<'a> {
                 let sfi = (sfi > 0).then_some(sfi);
                 Ok(Intent::ReadRecord { sfi, number: p1 })
             }
-            (0x00, _) => {
+            (0x00, 0x84) => {
                 fixed(command, [0x00, 0x00])?;
                 no_data(command)?;
                 Ok(Intent::GetChallenge)
+            }
+            (0x00, _) => {
+                if p1 != 0x00 || p2 > 0x03 {
+                    return Err(Sw::WRONG_P1_P2);
+                }
+                let (&code, raw) = take(data)?;
+                let raw = *array(raw)?;
+                Ok(Intent::ExternalAuthenticate { kid: p2, code, raw })
+            }
+            (0x84, ins) => {
+                let (key, &mac) = data.split_last_chunk().ok_or(Sw::WRONG_LENGTH)?;
+                let lc = u8::try_from(data.len()).map_err(|_| Sw::WRONG_LENGTH)?;
+                Ok(Intent::WriteKey {
+                    new: ins == 0xD4,
+                    usage: p1,
+                    id: p2,
+                    head: [0x84, ins, p1, p2, lc],
+                    key,
+                    mac,
+                })
             }
             (0xBF, 0xEC) => {
                 fixed(command, [0x00, 0x00])?;
@@ -148,7 +184,8 @@ fn class(command: &Command<'_>) -> Result<u8, Sw> {
     let class = command.class.byte();
     let own = match command.ins {
         _ if !matches!(class, 0x00 | 0x80 | 0x84 | 0xBF) => return Err(Sw::CLA_NOT_SUPPORTED),
-        0xA4 | 0xB0 | 0xB2 | 0x84 => 0x00,
+        0xA4 | 0xB0 | 0xB2 | 0x84 | 0x82 => 0x00,
+        0xD4 | 0xD5 => 0x84,
         0xFA | 0x70 | 0x72 => 0x80,
         0xEC | 0xDE => 0xBF,
         _ => return Err(Sw::INS_NOT_SUPPORTED),

@@ -8,6 +8,7 @@ use super::key::{KEY_LEN, SamKey};
 use cardlab::apdu::Sw;
 use cardlab::crypto::{Algorithm, Random};
 use cardlab::memory::{Object, Owner, Pages, Silicon, Tear, Wear};
+use std::sync::Arc;
 
 /// How large the memory is, its journal included.
 const MEMORY_LEN: u32 = 32 * 1024;
@@ -39,8 +40,10 @@ const DRAWN: Field = SEED.after(8);
 pub(super) const NUMBER: Field = DRAWN.after(4);
 /// Tries left of MAC2.
 const TRIES: Field = NUMBER.after(1);
-/// The levels that keys have still to go down.
-const LEVELS: Field = TRIES.after(1);
+/// Tries left of the keys that prove who may write keys.
+const PROOFS: Field = TRIES.after(4);
+/// The levels that keys have still to go down, as the PSAM was given out.
+const LEVELS: Field = PROOFS.after(1);
 /// 0015: issuer 1, serial number 10, version 1, type of keys 1, data of the FCI 2.
 pub(super) const INFORMATION: Field = LEVELS.after(15);
 /// The first of them is the province's code.
@@ -62,6 +65,9 @@ const END: u32 = KEYS[2].at + 10;
 /// Wrong codes of cards until no purchase begins any more.
 pub(super) const TRIES_MAX: u8 = 16;
 
+/// Wrong proofs of who may write keys until the key locks.
+pub(super) const PROOFS_MAX: u8 = 3;
+
 /// What a PSAM is made of.
 pub(super) struct Contents {
     pub(super) seed: [u8; 16],
@@ -76,7 +82,7 @@ pub(super) struct Contents {
 /// The memory.
 pub(super) struct Data {
     pub(super) memory: Silicon,
-    random: Random,
+    random: Arc<Random>,
 }
 
 impl Data {
@@ -88,6 +94,7 @@ impl Data {
         memory.write(first, SEED.at, &contents.seed);
         memory.write(first, NUMBER.at, &1u32.to_be_bytes());
         memory.write(first, TRIES.at, &[TRIES_MAX]);
+        memory.write(first, PROOFS.at, &[PROOFS_MAX; 4]);
         memory.write(first, LEVELS.at, &[contents.levels]);
         memory.write(first, INFORMATION.at, &contents.information);
         memory.write(first, TERMINAL.at, &contents.terminal);
@@ -106,8 +113,16 @@ impl Data {
         if memory.take_fault().is_some() {
             return None;
         }
-        let random = Random::new(&contents.seed);
+        let random = Arc::new(Random::new(&contents.seed));
         Some(Data { memory, random })
+    }
+
+    /// A copy in the same state; each sees its own changes only.
+    pub(super) fn fork(&mut self) -> Data {
+        Data {
+            memory: self.memory.fork(),
+            random: Arc::clone(&self.random),
+        }
     }
 
     /// Whether it has the environment of 16-byte algorithms.
@@ -148,6 +163,51 @@ impl Data {
 
     pub(super) fn set_tries(&mut self, tries: u8) {
         self.latch(TRIES, &[tries]);
+    }
+
+    /// The tries that a key has left, 00 to 03, by which one proves who may write keys.
+    pub(super) fn proofs(&self, kid: u8) -> u8 {
+        let proofs: [u8; 4] = self.get(PROOFS);
+        proofs.get(usize::from(kid)).copied().unwrap_or_default()
+    }
+
+    pub(super) fn set_proofs(&mut self, kid: u8, tries: u8) {
+        let first = self.first();
+        self.memory
+            .latch(first, PROOFS.at + u32::from(kid), &[tries]);
+    }
+
+    /// Writes a key of an environment: over the one at its place, else behind the last.
+    ///
+    /// # Errors
+    /// '6A89' where it is to be `new` and there is one, '6A88' where it is not and there is
+    /// none, '6A84'.
+    pub(super) fn write_key(
+        &mut self,
+        algorithm: Algorithm,
+        key: &SamKey,
+        new: bool,
+    ) -> Result<(), Sw> {
+        let table = self.table(algorithm).ok_or(Sw::CONDITIONS_NOT_MET)?;
+        let (usage, id) = key.place();
+        let mut at = 0;
+        while at < KEYS_MAX {
+            let kept = SamKey::from_bytes(self.memory.read_array(table, at * KEY_LEN));
+            match (kept, new) {
+                (Some(kept), true) if kept.is_at(usage, id) => {
+                    return Err(Sw::FILE_ALREADY_EXISTS);
+                }
+                (Some(kept), false) if kept.is_at(usage, id) => break,
+                (None, true) => break,
+                (None, false) => return Err(Sw::REFERENCE_DATA_NOT_FOUND),
+                (Some(_), _) => at += 1,
+            }
+        }
+        if at == KEYS_MAX {
+            return Err(Sw::NOT_ENOUGH_MEMORY);
+        }
+        self.memory.write(table, at * KEY_LEN, &key.to_bytes());
+        Ok(())
     }
 
     /// The bytes of a field.

@@ -5,6 +5,10 @@
 //! | bits 8 to 6  | levels: 3 in a national PSAM, 2 in a provincial, 1 in a city's |
 //! | bits 5 to 1  | type: 2 purchase, 6 MAC, 7 encipher, 8 both                    |
 //!
+//! Each key has a level of its own: one that is written later may be of another level
+//! than those that the PSAM was given out with. Identifiers say whose key it is, and so
+//! who may write it ([`owner`]).
+//!
 //! Which keys there are, and their identifiers, is in the card's profile (`psam`), once.
 //! A table that prints the usage 26 for a maintenance key and one that prints 48 mean the
 //! same key: the type asked for may be less than the key can, never more, and the digits
@@ -30,6 +34,12 @@ const TYPE_PURCHASE: u8 = 2;
 const TYPE_MAC: u8 = 6;
 const TYPE_ENCIPHER: u8 = 7;
 const TYPE_BOTH: u8 = 8;
+/// Of the keys that prove who may write keys; never delivered, never written.
+const TYPE_ADMINISTRATION: u8 = 31;
+
+/// The names of the keys 00 to 03 that prove who may write keys: the PSAM's master key,
+/// and those of nation, province and city. Each PSAM has the same ones.
+pub const ADMINISTRATION: [&str; 4] = ["MKPSAM", "UK1PSAM", "UK2PSAM", "UK3PSAM"];
 
 /// Who gave the PSAM out, and so which keys are in it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -92,6 +102,21 @@ pub(super) const fn uses_of(usage: u8) -> Option<Uses> {
     Some(Uses { encipher, mac })
 }
 
+/// Whose key an identifier names, by the KID of who may write it: 01 the nation, 02 the
+/// province, 03 the city; `None` for none's.
+///
+/// The tables give purchase keys, 01 to 03, no owner; here they are the nation's.
+///
+/// Source: social security card specification, part 9, annex B.
+pub(super) const fn owner(id: u8) -> Option<u8> {
+    match id {
+        0x01..=0x03 | 0x08..=0x0F | 0x20..=0x3F => Some(1),
+        0x10..=0x17 | 0x40..=0x7F => Some(2),
+        0x18..=0x1F | 0x80..=0xBF => Some(3),
+        _ => None,
+    }
+}
+
 /// A key as it is kept.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct SamKey {
@@ -102,6 +127,54 @@ pub(super) struct SamKey {
 }
 
 impl SamKey {
+    /// A key to be written: data are version, algorithm, and the key. Of purchase keys the
+    /// version is the identifier.
+    ///
+    /// `None` where the usage is not one that is written, or the key has not the length of
+    /// its algorithm, or the algorithm is not that of the environment.
+    pub(super) fn parse(usage: u8, id: u8, data: &[u8], environment: Algorithm) -> Option<SamKey> {
+        let (&[version, code], key) = data.split_first_chunk()?;
+        let algorithm = match code {
+            0x00 | 0x01 => Algorithm::Des,
+            0x03 => Algorithm::Sm4,
+            _ => return None,
+        };
+        let key = Key::new(algorithm, key)?;
+        let purchase = usage & TYPE == TYPE_PURCHASE && version == id;
+        let fits = algorithm == environment && self::code(key.cipher()) == code;
+        let written = purchase || uses_of(usage).is_some();
+        (fits && written && levels_of(usage) <= 3).then_some(SamKey {
+            usage,
+            id,
+            version,
+            key,
+        })
+    }
+
+    /// Its usage and identifier.
+    pub(super) const fn place(&self) -> (u8, u8) {
+        (self.usage, self.id)
+    }
+
+    /// Whether it lies at the place of a key of this usage and identifier: one purchase key,
+    /// and one other, to an identifier.
+    pub(super) const fn is_at(&self, usage: u8, id: u8) -> bool {
+        let kinds = (self.usage & TYPE, usage & TYPE);
+        let other = matches!(kinds, (TYPE_PURCHASE | TYPE_ADMINISTRATION, _));
+        let same = kinds.0 == kinds.1 || !other && kinds.1 != TYPE_PURCHASE;
+        self.id == id && same
+    }
+
+    /// Whether it proves who may write keys, under this identifier.
+    pub(super) const fn is_administration(&self, kid: u8) -> bool {
+        self.usage & TYPE == TYPE_ADMINISTRATION && self.id == kid
+    }
+
+    /// The levels that it has still to go down.
+    pub(super) const fn levels(&self) -> u8 {
+        levels_of(self.usage)
+    }
+
     /// Whether it is the key of this identifier, and can what is asked of it.
     pub(super) fn serves(&self, id: u8, asked: Uses) -> bool {
         let can = uses_of(self.usage)
@@ -160,7 +233,17 @@ pub(super) fn table(
     (index, version): (u8, u8),
 ) -> Option<Vec<SamKey>> {
     let region = Region::from_bcd(profile.region)?;
-    let mut keys = Vec::new();
+    let administration = cipher(algorithm, Purpose::ExternalAuthentication);
+    let mut keys: Vec<SamKey> = ADMINISTRATION
+        .iter()
+        .zip(0..)
+        .map(|(name, id)| SamKey {
+            usage: TYPE_ADMINISTRATION,
+            id,
+            version: 1,
+            key: root.key(name, 1, administration),
+        })
+        .collect();
     for described in profile.directories.iter().flat_map(|d| &d.keys) {
         let Some((kind, id)) = kind(described) else {
             continue;

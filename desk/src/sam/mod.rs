@@ -5,6 +5,8 @@
 //! | SELECT                  | 00 A4 00, 02 or 04                     | FCI         |
 //! | READ BINARY, RECORD     | 00 B0, 00 B2                           | the data    |
 //! | GET CHALLENGE           | 00 84 00 00 Le 04, 08 (DDF1: 10)       | random      |
+//! | EXTERNAL AUTHENTICATION | 00 82 00 KID 10 code‖raw               | -           |
+//! | CREATE KEY, CHANGE KEY  | 84 D4, 84 D5 usage id                  | -           |
 //! | INITIALIZE ENVIRONMENT  | BF EC 00 00 01 province                | -           |
 //! | DELIVERY SESSION KEY    | BF DE usage id, f3‖f2‖f1‖random        | -           |
 //! | CIPHER DATA             | 80 FA P1 00, whole blocks              | see `session` |
@@ -31,6 +33,11 @@
 //!   purchase. FFFFFFFF is never given: '9402'.
 //! - A wrong MAC2 is '63CX': sixteen wrong ones in a row, from 63CF to 63C0, and no
 //!   purchase begins any more ('6983'). '9302' is not used.
+//! - CREATE KEY and CHANGE KEY have no bytes in the sources: here 84 D4 and 84 D5, with
+//!   version, algorithm (00, 01, 03) and key, enciphered as the data of guarded commands,
+//!   and a MAC of 4 bytes over header and data. Both are under the master key itself, and
+//!   the MAC's initial value is the last challenge. The right to write a key is proven
+//!   before with the key of its owner, KID 01, 02 or 03; three wrong proofs lock that.
 //! - The random number of a session has a block: 8 bytes, 16 for a 16-byte algorithm.
 //! - An answer longer than Le is not cut: '6CXX', and the command is to be sent again.
 //!
@@ -42,18 +49,18 @@ mod file;
 mod key;
 mod session;
 
-pub use key::Level;
+pub use key::{ADMINISTRATION, Level};
 
 use crate::encode;
 use crate::hsm::TestRoot;
 use crate::medical::{Purchase, PurchaseOffer};
 use crate::profile::Profile;
 use cardlab::apdu::{Command, Sw};
-use cardlab::crypto::{Algorithm, Key, derive, equal};
+use cardlab::crypto::{Algorithm, CbcMac, Key, Padding, derive, equal};
 use cardlab::icc::{Icc, Lost};
 use cardlab::memory::Cut;
 use command::{Intent, Step, Target, Wanted};
-use data::{Contents, Data, TRIES_MAX};
+use data::{Contents, Data, PROOFS_MAX, TRIES_MAX};
 use file::{Directory, Ef, Found};
 use key::SamKey;
 use session::Session;
@@ -96,6 +103,17 @@ pub struct Sam {
     powered: bool,
     place: Place,
     state: State,
+    /// The last random number that was given, until it is used.
+    challenge: Option<Challenge>,
+    /// What was proven in this environment, by KID.
+    proven: [bool; 4],
+}
+
+/// A random number, filled up with '00'.
+#[derive(Clone, Copy)]
+struct Challenge {
+    len: usize,
+    bytes: [u8; 16],
 }
 
 /// What is current.
@@ -168,7 +186,22 @@ impl Sam {
             powered: false,
             place: Place::ROOT,
             state: State::Idle,
+            challenge: None,
+            proven: [false; 4],
         })
+    }
+
+    /// A second PSAM that keeps what this one does, and is without power.
+    #[must_use]
+    pub fn fork(&mut self) -> Sam {
+        Sam {
+            data: self.data.fork(),
+            powered: false,
+            place: Place::ROOT,
+            state: State::Idle,
+            challenge: None,
+            proven: [false; 4],
+        }
     }
 
     /// Cuts the power at a write to come; the next [`power_on`](Icc::power_on) gives it
@@ -188,9 +221,16 @@ impl Sam {
     fn start(&mut self) -> Result<Vec<u8>, Lost> {
         self.place = Place::ROOT;
         self.state = State::Idle;
+        self.leave();
         self.powered = true;
         self.check_power()?;
         Ok(ATR.to_vec())
+    }
+
+    /// Forgets what holds in one environment only.
+    const fn leave(&mut self) {
+        self.challenge = None;
+        self.proven = [false; 4];
     }
 
     fn check_power(&mut self) -> Result<(), Lost> {
@@ -218,6 +258,20 @@ impl Sam {
             }
             Intent::ReadRecord { sfi, number } => self.read_record(sfi, number, out)?,
             Intent::GetChallenge => return self.draw(ne, out),
+            Intent::ExternalAuthenticate { kid, code, raw } => {
+                self.authenticate(kid, &code, &raw)?;
+            }
+            Intent::WriteKey {
+                new,
+                usage,
+                id,
+                head,
+                key,
+                mac,
+            } => {
+                self.state = State::Idle;
+                self.write_key(new, (usage, id), &head, key, mac)?;
+            }
             Intent::InitializeEnvironment { province } => {
                 self.state = State::Idle;
                 self.initialize_environment(province)?;
@@ -253,6 +307,11 @@ impl Sam {
             Target::ChildFile(fid) => Found::Ef(directory.ef(fid)?),
             Target::Name(name) => Found::Directory(directory.by_name(name, sixteen)?),
         };
+        if let Found::Directory(chosen) = found
+            && chosen != directory
+        {
+            self.leave();
+        }
         self.place = match found {
             Found::Directory(directory) => Place {
                 directory,
@@ -324,10 +383,81 @@ impl Sam {
             16 if block_len == 16 => 16,
             _ => return Err(Sw::WRONG_LENGTH),
         };
-        let start = out.len();
-        out.resize(start + len, 0);
-        self.data.draw(out.get_mut(start..).unwrap_or_default());
+        let mut bytes = [0; 16];
+        let drawn = bytes.get_mut(..len).unwrap_or_default();
+        self.data.draw(drawn);
+        out.extend_from_slice(drawn);
+        self.challenge = Some(Challenge { len, bytes });
         Ok(())
+    }
+
+    /// EXTERNAL AUTHENTICATION, as a card's.
+    ///
+    /// # Errors
+    /// '6A88' where the environment has no such key, '6983' with no tries left, '6984'
+    /// without a challenge, '63CX'.
+    fn authenticate(&mut self, kid: u8, code: &[u8; 8], raw: &[u8; 8]) -> Result<(), Sw> {
+        let challenge = self.challenge.take();
+        let key = self.data.key(self.place.directory.algorithm(), |key| {
+            key.is_administration(kid)
+        });
+        let key = key.ok_or(Sw::REFERENCE_DATA_NOT_FOUND)?.key;
+        let left = self.data.proofs(kid).checked_sub(1);
+        let left = left.ok_or(Sw::METHOD_BLOCKED)?;
+        let challenge = challenge.ok_or(Sw::REFERENCE_DATA_NOT_USABLE)?;
+        let random = challenge.bytes.get(..challenge.len).unwrap_or_default();
+        let session = derive::session_key(&key.expand(), random);
+        let session = session.ok_or(Sw::REFERENCE_DATA_NOT_USABLE)?;
+        self.data.set_proofs(kid, left);
+        if !equal(&derive::authenticate(&session.expand(), raw), code) {
+            return Err(Sw::tries_left(left));
+        }
+        self.data.set_proofs(kid, PROOFS_MAX);
+        if let Some(proven) = self.proven.get_mut(usize::from(kid)) {
+            *proven = true;
+        }
+        Ok(())
+    }
+
+    /// CREATE KEY and CHANGE KEY.
+    ///
+    /// # Errors
+    /// '6985' outside of DF01, '6A80' for an identifier that is none's, '6982' where its
+    /// owner has proven nothing, '6984' without a challenge, '6988' for a wrong MAC,
+    /// '6A80' where it does not decipher to a key for this usage; then '6A89', '6A88' and
+    /// '6A84'.
+    fn write_key(
+        &mut self,
+        new: bool,
+        (usage, id): (u8, u8),
+        head: &[u8; 5],
+        enciphered: &[u8],
+        mac: [u8; 4],
+    ) -> Result<(), Sw> {
+        let challenge = self.challenge.take();
+        let algorithm = self.application()?;
+        let owner = key::owner(id).ok_or(Sw::WRONG_DATA)?;
+        if self.proven.get(usize::from(owner)) != Some(&true) {
+            return Err(Sw::SECURITY_NOT_SATISFIED);
+        }
+        let challenge = challenge.ok_or(Sw::REFERENCE_DATA_NOT_USABLE)?;
+        let master = self.data.key(algorithm, |key| key.is_administration(0));
+        let master = master.ok_or(Sw::REFERENCE_DATA_NOT_FOUND)?.key.expand();
+        let expected = CbcMac::retail(&master)
+            .with_iv(&challenge.bytes)
+            .chain(head)
+            .chain(enciphered)
+            .finish(Padding::M2);
+        if !equal(&expected.folded(), &mac) {
+            return Err(Sw::SM_OBJECT_WRONG);
+        }
+        let mut plain = [0; 256];
+        let plain = plain.get_mut(..enciphered.len()).ok_or(Sw::WRONG_DATA)?;
+        plain.copy_from_slice(enciphered);
+        let key = derive::decipher(&master, plain)
+            .and_then(|plain| SamKey::parse(usage, id, plain, algorithm));
+        self.data
+            .write_key(algorithm, &key.ok_or(Sw::WRONG_DATA)?, new)
     }
 
     /// A national PSAM takes every province, another only its own.
@@ -359,17 +489,17 @@ impl Sam {
     ///
     /// # Errors
     /// '6985' outside of DF01, '6A88' where there is no such key for this, '6A80' where
-    /// the usage's levels are not the PSAM's, '6700' where the data are not a factor for
+    /// the usage's levels are not the key's, '6700' where the data are not a factor for
     /// each level and a block.
     fn deliver(&self, usage: u8, id: u8, data: &[u8]) -> Result<Session, Sw> {
         let algorithm = self.application()?;
         let uses = key::uses_of(usage);
         let key = uses.and_then(|uses| self.data.key(algorithm, |key| key.serves(id, uses)));
-        let (Some(uses), Some(SamKey { key, .. })) = (uses, key) else {
+        let (Some(uses), Some(key)) = (uses, key) else {
             return Err(Sw::REFERENCE_DATA_NOT_FOUND);
         };
         let levels = key::levels_of(usage);
-        if levels != self.data.levels() {
+        if levels != key.levels() {
             return Err(Sw::WRONG_DATA);
         }
         let split = data.split_at_checked(usize::from(levels) * 8);
@@ -377,7 +507,7 @@ impl Sam {
         if random.len() != algorithm.block_len() {
             return Err(Sw::WRONG_LENGTH);
         }
-        let key = down(key, factors.as_chunks().0);
+        let key = down(key.key, factors.as_chunks().0);
         let session = derive::session_key(&key.expand(), random).ok_or(Sw::WRONG_LENGTH)?;
         Ok(Session::new(session, uses))
     }
@@ -401,22 +531,22 @@ impl Sam {
     /// INIT SAM FOR PURCHASE: the MAC2 to expect, and the number with MAC1.
     ///
     /// # Errors
-    /// '6985' outside of DF01, '6983' after too many wrong MAC2, '6A80' where there are
-    /// not as many factors as the PSAM has levels, '9403' where it has no purchase key of
-    /// this version and algorithm, '9402'.
+    /// '6985' outside of DF01, '6983' after too many wrong MAC2, '9403' where there is no
+    /// purchase key of this version and algorithm, '6A80' where there are not as many
+    /// factors as it has levels, '9402'.
     fn initialize_purchase(&mut self, wanted: &Wanted<'_>) -> Result<([u8; 4], [u8; 8]), Sw> {
         let algorithm = self.application()?;
         if self.data.tries() == 0 {
             return Err(Sw::METHOD_BLOCKED);
-        }
-        if wanted.factors.len() != usize::from(self.data.levels()) {
-            return Err(Sw::WRONG_DATA);
         }
         let key = self
             .data
             .key(algorithm, |key| key.is_for_purchases(wanted.version))
             .filter(|key| key::code(key.key.cipher()) == wanted.algorithm)
             .ok_or(Sw::KEY_INDEX_NOT_SUPPORTED)?;
+        if wanted.factors.len() != usize::from(key.levels()) {
+            return Err(Sw::WRONG_DATA);
+        }
         let dpk = down(key.key, wanted.factors);
         let number = self.data.next_number()?;
         let purchase = Purchase {

@@ -1,4 +1,4 @@
-//! A private PC/SC endpoint: pcscd's place, taken by one card.
+//! A private PC/SC endpoint: pcscd's place, taken by a card or a few.
 //!
 //! libpcsclite finds its daemon through a Unix socket whose path the environment
 //! names ([`ENVIRONMENT`]). Here listens the card itself, so that any unmodified
@@ -6,7 +6,7 @@
 //! cards stand side by side, each on its own path. [`run`] does all of that for one
 //! program.
 //!
-//! Each client has a thread, and the reader one lock. The card is spoken to over
+//! Each client has a thread, and the readers one lock. The cards are spoken to over
 //! T=0 ([`T0`](crate::link::t0::T0)): '61XX' and '6CXX' reach the program.
 //!
 //! The protocol is internal to pcsc-lite; its versions 4:4 to 4:6 are spoken, each
@@ -22,7 +22,7 @@ mod tests;
 mod wire;
 
 pub use client::Pcscd;
-pub use run::run;
+pub use run::{run, run_all};
 
 use crate::icc::Icc;
 use reader::Reader;
@@ -115,10 +115,25 @@ impl Endpoint {
     ///
     /// # Errors
     /// What the socket says when clients are awaited.
-    pub fn serve(&self, card: &mut (impl Icc + Send + ?Sized)) -> io::Result<()> {
+    pub fn serve(&self, mut card: &mut (impl Icc + Send + ?Sized)) -> io::Result<()> {
+        self.serve_all(&mut [&mut card])
+    }
+
+    /// As [`serve`](Endpoint::serve) with several cards, each in a reader of its own:
+    /// "cardlab 00 00", "cardlab 01 00" …; at most 16.
+    ///
+    /// # Errors
+    /// As [`serve`](Endpoint::serve); [`ErrorKind::InvalidInput`] for more cards than that.
+    pub fn serve_all(&self, cards: &mut [&mut (dyn Icc + Send)]) -> io::Result<()> {
+        if cards.len() > wire::READERS as usize {
+            return Err(ErrorKind::InvalidInput.into());
+        }
         let service = Service {
             desk: Mutex::new(Desk {
-                reader: Reader::new(card),
+                readers: (0..)
+                    .zip(cards)
+                    .map(|(n, card)| Reader::new(n, card))
+                    .collect(),
                 clients: BTreeMap::new(),
                 contexts: 0,
             }),
@@ -148,9 +163,10 @@ impl Endpoint {
             ended
         });
         let desk = service.desk.into_inner();
-        desk.unwrap_or_else(PoisonError::into_inner)
-            .reader
-            .into_card();
+        let desk = desk.unwrap_or_else(PoisonError::into_inner);
+        for reader in desk.readers {
+            reader.into_card();
+        }
         ended
     }
 }
@@ -177,16 +193,16 @@ fn is_passing(error: &io::Error) -> bool {
     )
 }
 
-/// The card and its clients while they are served.
+/// The cards and their clients while they are served.
 struct Service<'a, I> {
     desk: Mutex<Desk<I>>,
-    /// Is told when a lock on the card was taken back.
+    /// Is told when a lock on a card was taken back.
     unlocked: Condvar,
     stopping: &'a AtomicBool,
 }
 
 struct Desk<I> {
-    reader: Reader<I>,
+    readers: Vec<Reader<I>>,
     clients: BTreeMap<u64, Client>,
     /// The context established last.
     contexts: u32,
@@ -220,14 +236,50 @@ impl<I: Icc> Desk<I> {
         }
     }
 
-    /// Does something to the reader, and wakes those who wait if that shows.
-    fn change<T>(&mut self, change: impl FnOnce(&mut Reader<I>) -> T) -> T {
-        let before = self.reader.revision();
-        let result = change(&mut self.reader);
-        if self.reader.revision() != before {
+    /// The reader that a connection is to; a handle that is none's has none.
+    fn reader(&self, handle: u32) -> Result<&Reader<I>, Rv> {
+        let index = reader::number_of(handle);
+        self.readers.get(index).ok_or(Rv::INVALID_HANDLE)
+    }
+
+    /// Does something to a reader, and wakes those who wait if that shows.
+    fn change<T>(
+        &mut self,
+        index: usize,
+        change: impl FnOnce(&mut Reader<I>) -> Result<T, Rv>,
+    ) -> Result<T, Rv> {
+        let reader = self.readers.get_mut(index).ok_or(Rv::INVALID_HANDLE)?;
+        let before = reader.revision();
+        let result = change(reader);
+        if reader.revision() != before {
             self.wake();
         }
         result
+    }
+
+    /// As `change`, with the reader that a connection is to.
+    fn change_of<T>(
+        &mut self,
+        handle: u32,
+        change: impl FnOnce(&mut Reader<I>) -> Result<T, Rv>,
+    ) -> Result<T, Rv> {
+        self.change(reader::number_of(handle), change)
+    }
+
+    /// Ends all connections of a context.
+    fn release(&mut self, context: u32) {
+        for index in 0..self.readers.len() {
+            // A reader that is there cannot refuse.
+            let _ = self.change(index, |reader| {
+                reader.release(context);
+                Ok(())
+            });
+        }
+    }
+
+    /// Puts the states of all readers into a table.
+    fn table(&self, into: &mut Vec<u8>) {
+        wire::table(self.readers.iter().map(Reader::state), into);
     }
 }
 
@@ -332,7 +384,7 @@ impl<I: Icc> Service<'_, I> {
         let mut desk = self.desk();
         desk.clients.remove(&id);
         if let Some(context) = session.context {
-            desk.change(|reader| reader.release(context));
+            desk.release(context);
         }
         drop(desk);
         self.unlocked.notify_all();
@@ -351,7 +403,7 @@ impl<I: Icc> Service<'_, I> {
                 session.input.get_mut().write_all(&count)?;
             }
             Order::Events => {
-                // The reader never comes or goes.
+                // No reader ever comes or goes.
                 session.input.get_mut().write_all(&[0; 8])?;
             }
             Order::Wait => self.wait(session)?,
@@ -400,7 +452,7 @@ impl<I: Icc> Service<'_, I> {
         let outcome = if session.context == Some(context) {
             session.context = None;
             let mut desk = self.desk();
-            desk.change(|reader| reader.release(context));
+            desk.release(context);
             if let Some(client) = desk.clients.get_mut(&session.id) {
                 client.context = None;
             }
@@ -435,7 +487,7 @@ impl<I: Icc> Service<'_, I> {
 
     fn states(&self, session: &mut Session) -> io::Result<()> {
         let mut desk = self.desk();
-        desk.reader.state().table(&mut session.reply);
+        desk.table(&mut session.reply);
         // With the lock held, so that no wake comes before the states.
         session.input.get_mut().write_all(&session.reply)?;
         if let Some(client) = desk.clients.get_mut(&session.id)
@@ -450,7 +502,7 @@ impl<I: Icc> Service<'_, I> {
         let mut desk = self.desk();
         let told = session.minor < 6;
         if told {
-            desk.reader.state().table(&mut session.reply);
+            desk.table(&mut session.reply);
             session.input.get_mut().write_all(&session.reply)?;
         }
         if let Some(client) = desk.clients.get_mut(&session.id) {
@@ -481,11 +533,17 @@ impl<I: Icc> Service<'_, I> {
             session.answer(Err(Rv::INVALID_HANDLE))?;
             return Ok(true);
         }
-        let mut desk = self.until(|reader| !reader.is_worth_waiting_for(context));
+        let name = session.body.name();
+        let known = |reader: &Reader<I>| reader.name().as_bytes() == name;
+        let index = self.desk().readers.iter().position(known);
+        // The first reader says what is wrong with a name that is none's.
+        let index = index.unwrap_or(0);
+        let mut desk = self.until(index, |reader| !reader.is_worth_waiting_for(context));
         // Words 1 to 32 are the name.
         let (share, protocols) = (session.body.word(33), session.body.word(34));
-        let connected =
-            desk.change(|reader| reader.connect(context, session.body.name(), share, protocols));
+        let connected = desk.change(index, |reader| {
+            reader.connect(context, name, share, protocols)
+        });
         drop(desk);
         let (handle, protocol) = *connected.as_ref().unwrap_or(&(0, 0));
         session.body.put(35, handle);
@@ -494,10 +552,11 @@ impl<I: Icc> Service<'_, I> {
         Ok(true)
     }
 
-    /// The desk, as soon as the reader is so or the endpoint ends.
-    fn until(&self, ready: impl Fn(&Reader<I>) -> bool) -> MutexGuard<'_, Desk<I>> {
+    /// The desk, as soon as a reader is so or the endpoint ends.
+    fn until(&self, index: usize, ready: impl Fn(&Reader<I>) -> bool) -> MutexGuard<'_, Desk<I>> {
         let mut desk = self.desk();
-        while !ready(&desk.reader) && !self.stopping.load(Ordering::SeqCst) {
+        let waits = |desk: &Desk<I>| desk.readers.get(index).is_some_and(|reader| !ready(reader));
+        while waits(&desk) && !self.stopping.load(Ordering::SeqCst) {
             desk = self
                 .unlocked
                 .wait(desk)
@@ -509,10 +568,10 @@ impl<I: Icc> Service<'_, I> {
     /// The desk, as soon as the card is free for this connection, or after a while.
     fn for_a_while(&self, handle: u32) -> MutexGuard<'_, Desk<I>> {
         let desk = self.desk();
-        if !desk.reader.is_locked_for(handle) {
-            return desk;
-        }
-        let locked = |desk: &mut Desk<I>| desk.reader.is_locked_for(handle);
+        let locked = |desk: &mut Desk<I>| {
+            let reader = desk.reader(handle);
+            reader.is_ok_and(|reader| reader.is_locked_for(handle))
+        };
         let waited = self
             .unlocked
             .wait_timeout_while(desk, LOCK_PATIENCE, locked);
@@ -525,7 +584,8 @@ impl<I: Icc> Service<'_, I> {
         let Some(context) = session.context else {
             return Ok(false);
         };
-        if !self.desk().reader.belongs(handle, context) {
+        let own = |reader: &Reader<I>| reader.belongs(handle, context);
+        if !self.desk().reader(handle).is_ok_and(own) {
             return Ok(false);
         }
         let (second, third) = (session.body.word(1), session.body.word(2));
@@ -534,17 +594,25 @@ impl<I: Icc> Service<'_, I> {
             Order::Control => return self.control(session, handle, second),
             Order::GetAttribute => self.attribute(session, handle, second),
             Order::SetAttribute => {
-                let status = self.desk().reader.status(handle);
+                let status = self
+                    .desk()
+                    .change_of(handle, |reader| reader.status(handle));
                 status.and(Err(Rv::UNSUPPORTED_FEATURE))
             }
-            Order::Status => self.for_a_while(handle).reader.status(handle),
-            Order::Begin => self.for_a_while(handle).reader.begin(handle),
-            Order::End => self.desk().change(|reader| reader.end(handle, second)),
+            Order::Status => self
+                .for_a_while(handle)
+                .change_of(handle, |reader| reader.status(handle)),
+            Order::Begin => self
+                .for_a_while(handle)
+                .change_of(handle, |reader| reader.begin(handle)),
+            Order::End => self
+                .desk()
+                .change_of(handle, |reader| reader.end(handle, second)),
             Order::Reconnect => {
                 let initialization = session.body.word(3);
-                let reconnected = self
-                    .for_a_while(handle)
-                    .change(|reader| reader.reconnect(handle, second, third, initialization));
+                let reconnected = self.for_a_while(handle).change_of(handle, |reader| {
+                    reader.reconnect(handle, second, third, initialization)
+                });
                 session.body.put(4, *reconnected.as_ref().unwrap_or(&0));
                 reconnected.map(|_| ())
             }
@@ -552,8 +620,8 @@ impl<I: Icc> Service<'_, I> {
                 // To leave the card alone needs no patience.
                 let free =
                     |reader: &Reader<I>| second == 0 || !reader.is_worth_waiting_for(context);
-                self.until(free)
-                    .change(|reader| reader.disconnect(handle, second))
+                self.until(reader::number_of(handle), free)
+                    .change_of(handle, |reader| reader.disconnect(handle, second))
             }
             _ => return Ok(false),
         };
@@ -566,7 +634,7 @@ impl<I: Icc> Service<'_, I> {
 
     fn attribute(&self, session: &mut Session, handle: u32, attribute: u32) -> Result<(), Rv> {
         const LEN: usize = 68;
-        let value = self.desk().reader.attribute(handle, attribute)?;
+        let value = self.desk().reader(handle)?.attribute(handle, attribute)?;
         let len = u32::try_from(value.len()).map_err(|_| Rv::INSUFFICIENT_BUFFER)?;
         let room = session.body.word(LEN);
         session.body.put(LEN, len);
@@ -581,7 +649,10 @@ impl<I: Icc> Service<'_, I> {
         if !session.read_tail(session.body.word(2))? {
             return Ok(false);
         }
-        let outcome = self.desk().reader.control(handle, code);
+        let outcome = self
+            .desk()
+            .reader(handle)
+            .and_then(|reader| reader.control(handle, code));
         session.body.put(4, 0);
         session.answer(outcome)?;
         Ok(true)
@@ -593,9 +664,9 @@ impl<I: Icc> Service<'_, I> {
         }
         let protocol = session.body.word(1);
         // The response goes behind the body, so that both leave in one write.
-        let sent = self
-            .desk()
-            .change(|reader| reader.transmit(handle, protocol, &session.tail, &mut session.reply));
+        let sent = self.desk().change_of(handle, |reader| {
+            reader.transmit(handle, protocol, &session.tail, &mut session.reply)
+        });
         let len = u32::try_from(session.reply.len()).unwrap_or(u32::MAX);
         let outcome = match sent {
             Ok(protocol) => {

@@ -15,8 +15,9 @@ use crate::icc::{Icc, Lost};
 use crate::link::t0::{Exchange, T0};
 use std::collections::BTreeMap;
 
-/// The name that clients see.
-pub(crate) const NAME: &str = "cardlab 00 00";
+/// Bits of a handle that number the connections of one reader; those above them are
+/// the reader's number.
+const NUMBER_BITS: u32 = 24;
 const VENDOR: &str = "cardlab";
 
 const SHARE_EXCLUSIVE: u32 = 1;
@@ -44,9 +45,16 @@ const ATTRIBUTE_SYSTEM_NAME: u32 = 0x7FFF_0004;
 /// Connections of one context, as many as pcscd allows.
 const HANDLES_MAX: usize = 200;
 
+/// The number of the reader that a connection is to.
+pub(crate) const fn number_of(handle: u32) -> usize {
+    (handle >> NUMBER_BITS) as usize
+}
+
 /// The reader, its card, and those connected to it.
 #[derive(Debug)]
 pub(crate) struct Reader<I> {
+    /// The name that clients see.
+    name: String,
     card: T0<I>,
     atr: Vec<u8>,
     power: Power,
@@ -81,9 +89,10 @@ struct Handle {
 }
 
 impl<I: Icc> Reader<I> {
-    /// Puts a card into a reader and supplies power.
-    pub(crate) fn new(icc: I) -> Reader<I> {
+    /// Puts a card into the reader of this number and supplies power.
+    pub(crate) fn new(number: u8, icc: I) -> Reader<I> {
         let mut reader = Reader {
+            name: format!("cardlab {number:02X} 00"),
             card: T0::new(icc),
             atr: Vec::new(),
             power: Power::Off,
@@ -92,7 +101,7 @@ impl<I: Icc> Reader<I> {
             sharing: 0,
             lock: None,
             handles: BTreeMap::new(),
-            last_handle: 0,
+            last_handle: u32::from(number) << NUMBER_BITS,
         };
         // Without an ATR clients see a card that does not respond.
         let _ = reader.power_on();
@@ -105,10 +114,15 @@ impl<I: Icc> Reader<I> {
         self.card.into_inner()
     }
 
+    /// The name that clients see.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// What clients are told of it.
     pub(crate) fn state(&self) -> State<'_> {
         State {
-            name: NAME,
+            name: &self.name,
             events: 1,
             flags: match self.power {
                 Power::Off => PRESENT,
@@ -159,7 +173,7 @@ impl<I: Icc> Reader<I> {
         protocols: u32,
     ) -> Result<(u32, u32), Rv> {
         check_modes(share, protocols)?;
-        if name != NAME.as_bytes() {
+        if name != self.name.as_bytes() {
             return Err(Rv::UNKNOWN_READER);
         }
         if self.sharing == EXCLUSIVE {
@@ -176,7 +190,9 @@ impl<I: Icc> Reader<I> {
         if of_context.count() >= HANDLES_MAX {
             return Err(Rv::NO_MEMORY);
         }
-        let handle = self.last_handle.checked_add(1).ok_or(Rv::NO_MEMORY)?;
+        let handle = self.last_handle.checked_add(1);
+        let handle = handle.filter(|&next| number_of(next) == number_of(self.last_handle));
+        let handle = handle.ok_or(Rv::NO_MEMORY)?;
         if share == SHARE_EXCLUSIVE {
             if self.sharing != 0 {
                 return Err(Rv::SHARING_VIOLATION);
@@ -367,7 +383,7 @@ impl<I: Icc> Reader<I> {
             ATTRIBUTE_ATR => self.atr.clone(),
             ATTRIBUTE_VENDOR_NAME => text(VENDOR),
             ATTRIBUTE_PROTOCOL => self.protocol.to_ne_bytes().to_vec(),
-            ATTRIBUTE_FRIENDLY_NAME | ATTRIBUTE_SYSTEM_NAME => text(NAME),
+            ATTRIBUTE_FRIENDLY_NAME | ATTRIBUTE_SYSTEM_NAME => text(&self.name),
             _ => return Err(Rv::UNSUPPORTED_FEATURE),
         };
         debug_assert!(value.len() <= ATTRIBUTE_LEN);

@@ -1,4 +1,4 @@
-//! One program with a card in its reader.
+//! One program with cards in its readers.
 
 use super::{ENVIRONMENT, Endpoint};
 use crate::icc::Icc;
@@ -21,7 +21,19 @@ use std::thread;
 /// # Errors
 /// What the program's start, the directory or the socket says.
 pub fn run<A: AsRef<OsStr>>(
-    card: &mut (impl Icc + Send + ?Sized),
+    mut card: &mut (impl Icc + Send + ?Sized),
+    program: impl AsRef<OsStr>,
+    arguments: impl IntoIterator<Item = A>,
+) -> io::Result<ExitStatus> {
+    run_all(&mut [&mut card], program, arguments)
+}
+
+/// As [`run`] with several cards, each in a reader of its own, in this order.
+///
+/// # Errors
+/// As [`run`] and [`Endpoint::serve_all`].
+pub fn run_all<A: AsRef<OsStr>>(
+    cards: &mut [&mut (dyn Icc + Send)],
     program: impl AsRef<OsStr>,
     arguments: impl IntoIterator<Item = A>,
 ) -> io::Result<ExitStatus> {
@@ -34,7 +46,7 @@ pub fn run<A: AsRef<OsStr>>(
     let mut signals = Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM])?;
     let signals_end = signals.handle();
     thread::scope(|scope| {
-        let serving = scope.spawn(|| endpoint.serve(card));
+        let serving = scope.spawn(|| endpoint.serve_all(cards));
         let ended = Command::new(program)
             .args(arguments)
             .env(ENVIRONMENT, endpoint.path())

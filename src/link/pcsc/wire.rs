@@ -216,10 +216,15 @@ pub(crate) const NEGOTIABLE: u32 = 0x20;
 /// The sharing of a reader that one connection has for itself.
 pub(crate) const EXCLUSIVE: i32 = -1;
 
+/// The table of all readers, of which these are the first.
+pub(crate) fn table<'a>(states: impl Iterator<Item = State<'a>>, into: &mut Vec<u8>) {
+    into.clear();
+    states.for_each(|state| state.append_to(into));
+    into.resize(STATE_LEN.saturating_mul(READERS as usize), 0);
+}
+
 impl State<'_> {
-    /// The table of all readers, of which this is the first and only one.
-    pub(crate) fn table(&self, into: &mut Vec<u8>) {
-        into.clear();
+    fn append_to(&self, into: &mut Vec<u8>) {
         let field = |bytes: &[u8], len: usize| {
             let mut field = bytes.get(..len).unwrap_or(bytes).to_vec();
             field.resize(len, 0);
@@ -237,7 +242,6 @@ impl State<'_> {
         let len = u32::try_from(self.atr.len().min(ATR_LEN)).unwrap_or(0);
         into.extend(len.to_ne_bytes());
         into.extend(self.protocol.to_ne_bytes());
-        into.resize(STATE_LEN.saturating_mul(READERS as usize), 0);
     }
 }
 
@@ -261,7 +265,7 @@ pub(crate) fn woken(rv: Rv) -> [u8; 8] {
 
 #[cfg(test)]
 mod tests {
-    use super::{Body, NEGOTIABLE, Order, POWERED, PRESENT, Rv, State, header, woken};
+    use super::{Body, NEGOTIABLE, Order, POWERED, PRESENT, Rv, State, header, table, woken};
     use proptest::prelude::{any, prop, proptest};
 
     #[test]
@@ -275,8 +279,9 @@ mod tests {
             atr: &atr,
             protocol: 1,
         };
-        let mut table = Vec::new();
-        state.table(&mut table);
+        let mut all = Vec::new();
+        table([state].into_iter(), &mut all);
+        let table = all;
         assert_eq!(table.len(), 16 * 184);
         assert_eq!(&table[..14], b"cardlab 00 00\0");
         let word = |at: usize| u32::from_ne_bytes(table[at..at + 4].try_into().unwrap());
@@ -297,8 +302,9 @@ mod tests {
             atr: &[7; 40],
             protocol: 0,
         };
-        let mut table = Vec::new();
-        state.table(&mut table);
+        let mut all = Vec::new();
+        table([state].into_iter(), &mut all);
+        let table = all;
         assert_eq!(table.len(), 16 * 184);
         assert_eq!((table[126], table[127]), (b'x', 0));
         assert_eq!(table[176..180], 33u32.to_ne_bytes());
