@@ -8,7 +8,7 @@ use crate::support::{
     VERIFY_WRONG, expected_cryptogram, rsa,
 };
 use cardlab::apdu::Sw;
-use cardlab::crypto::Sha1;
+use cardlab::crypto::{RsaPrivate, RsaPublic, Sha1};
 use cardlab::tag;
 use cardlab::tlv;
 
@@ -486,6 +486,54 @@ fn a_cryptogram_can_be_signed_and_a_decline_never_is() {
     let mut bench = Bench::new(&plain);
     bench.begin(&DEAL);
     bench.refused(&format!("80AE5000 34 {} 00", DEAL.cdol1()), 0x6985);
+}
+
+#[test]
+fn a_long_key_signs_in_an_answer_of_more_than_256_bytes() {
+    // Of 1984 bits, the most that the scheme has: p, q, d mod p−1, d mod q−1, q⁻¹ mod p.
+    let parts = [
+        "F17DDD6D5CB55D1A802B4A8C606AF22ACD0443A5DE0D0B6CBA5702C5F5664264\
+         EF3004D51EDF6EEF55D51FD9BF5583EA6088C914B7951BB4AB894C4925893911\
+         B9F4B09B508BFF61B3FBA81715E95A4FA6B267C5FBE695BEAD67ED35D6E733EA\
+         7D561BCD1D6CC75DE0D824EA165941506FAE837799C8022F1921CC55",
+        "D6A56B550E3B90BD69FEAB738EACC71839DE63F8D80B6E026103E1A6B4E1BEF7\
+         4AA3280607C4B4D25C93C9B0B065C3FADCD42D80C9894C5BC8875652E2004DEF\
+         9FE05B677B0C0AAA96854AA90BB0C8663576A36CDBC68AE8C2D7BC2BB86F35CB\
+         3C6386EF299EE127E64D76EAB0BFCC65E73FA235DFB0E24F919F8ACD",
+        "9477F17E9F14D1DCCD17D089656DDADCFD96B59070684CB1D80E4EA22E316478\
+         71A57013271BEF342DED0DDBED8A41C402FD95C2AAEB7D51227512F595A23BF7\
+         EDFFC5E4772CDB21D269D1F9FF7AAC0F7449130BE1C6EE2180B2F85FB57407B3\
+         0EC3B5EBF13F4383300D3304C820AFCB281E7EAD355A861D36B254D1",
+        "201C26EE566EBABC5B3AE9D323A8DD2FD6985A4443AD920B710FEF95CCC1689B\
+         FDE2627E64731CC9CB67A0687A3AFF126C2EA18FFE96378213818B7C62AAC0FD\
+         F3E0D04BAEB0A277DA849E22A3C9127197D5E3A4C94BEE43DBC202385822EADD\
+         386F7B241409DC8CE77AF72B2CBDC48A0A0A0EEE184491D66D667C91",
+        "6396B5F1680266581A482182FD4CA1E3884D18EE425978F813FA11B253F84002\
+         01AC1D80E6C40D1385608D9F8F48BEF292B393738744AC3F68798D0041D02C78\
+         34B723ED6F7E29082B5314129DBBD3BAFA1B33F5C17D92625057F0AC2AC7A1D5\
+         F06BD75AD49A5688F32B787A02471DFFDA9C792314B3C3BE41616F49",
+    ];
+    let [p, q, dp, dq, q_inverse] = parts.map(crate::support::bytes);
+    let key = RsaPrivate::new(&p, &q, &dp, &dq, &q_inverse).expect("a key");
+    let public = RsaPublic::new(&key.modulus(), &[1, 0, 1]).expect("a key");
+    let mut recipe = Recipe::new();
+    for (number, part) in (0x8201..).zip([parts[4], parts[3], parts[2], parts[1], parts[0]]) {
+        recipe = recipe.grouped(number, &format!("{part}8000000000000000"));
+    }
+    let mut bench = Bench::cleaned(&recipe);
+    bench.begin(&DEAL);
+    let answer = bench.ok("00880000 000004 D64B8587 0000");
+    assert_eq!(answer[..3], [0x80, 0x81, 0xF8]);
+    let signed = public.apply(&answer[3..]).expect("a number");
+    assert_eq!(signed[..4], [0x6A, 0x05, 0x01, 0x03]);
+    let command = format!("80AE5000 000034 {} 0000", DEAL.cdol1());
+    let answer = bench.ok(&command);
+    assert!(answer.len() > 256);
+    let signature = tlv::find(&answer, &[tag!(0x77), tag!(0x9F4B)]);
+    let signature = signature.expect("data objects").expect("in the template");
+    let signed = public.apply(signature).expect("a number");
+    assert_eq!(signed[..5], [0x6A, 0x05, 0x01, 0x20, 0x02]);
+    assert_eq!(signed[247], 0xBC);
 }
 
 #[test]
