@@ -204,6 +204,11 @@ impl Tries {
                 };
                 self.see(low_digit(sw), due, found);
             }
+            // All is rolled back but the try, if it was spent before the cells wore out.
+            Some(Sw::MEMORY_FAILURE) => {
+                self.verified = false;
+                self.pin = self.pin.or(self.pin.spent());
+            }
             Some(_) => {}
             None => {
                 let may_be_right = self.right.is_none() || self.right == Digits::of(pin);
@@ -275,6 +280,7 @@ impl Tries {
                 }
                 May::only(left)
             }
+            Some(Sw::MEMORY_FAILURE) => may.or(may.spent()),
             Some(_) => return,
             None => may.or(may.spent()).or(May::only(key.tries)),
         };
