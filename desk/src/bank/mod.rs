@@ -1,12 +1,20 @@
 //! The bank's side of a card: its certification authority, keys and host.
 //!
-//! | file        | what                                                       |
-//! |-------------|------------------------------------------------------------|
-//! | `rsa`       | RSA keys for tests                                         |
-//! | `authority` | certificates of issuers and cards, signed static data      |
+//! | file          | what                                                     |
+//! |---------------|----------------------------------------------------------|
+//! | `rsa`         | RSA keys for tests                                       |
+//! | `authority`   | certificates of issuers and cards, signed static data    |
+//! | `key`         | master keys, and the keys of a card                      |
+//! | `application` | what a bank orders, and the data groupings it becomes    |
+//! | `personalise` | the groupings sent to a card, as a bureau's tool does it |
+//! | `host`        | authorisation, the answer to a card, scripts             |
 //!
 //! All keys are for tests: the RSA keys are printed in this source, the symmetric ones
 //! are a function of a seed.
 
+pub mod application;
 pub mod authority;
+pub mod host;
+pub mod key;
+pub mod personalise;
 pub mod rsa;

@@ -1,0 +1,861 @@
+//! The bank's host: authorises transactions, answers cards, sends scripts.
+//!
+//! ```text
+//! terminal ─account, data, cryptogram─► authorise ─code, ARPC, scripts─► terminal ─► card
+//! ```
+//!
+//! The checks of an authorisation, in this order; the first that fails is the reason:
+//!
+//! | check                              | response code |
+//! |------------------------------------|---------------|
+//! | the account is known               | 14            |
+//! | the cryptogram is asking, and right | 05           |
+//! | the MAC of the discretionary data  | 05            |
+//! | the counter is new                 | 05            |
+//! | the account: lost, stolen, closed, not active | 41, 43, 62, 62 |
+//! | the PIN is not blocked             | 75            |
+//! | how many, and how much, on one day | 65, 61        |
+//! | a load fits the limit of e-cash    | 61            |
+//! | the balance                        | 51            |
+//!
+//! Who sent a cryptogram that is not right gets no answer to it: ARPC and scripts go to
+//! our own cards alone. The state of the account, the day's count and the balance are
+//! the host's; it has no clock, and the day is that of the transaction.
+//!
+//! Source: JR/T 0025.5 and 0025.7, by public material; ISO 8583:1987, field 39; EMV 4.4
+//! book 2, 8.2 (ARPC), book 3, 10.10 (scripts).
+
+use super::application::{Application, amount};
+use super::key::{Keys, Session};
+use cardlab::crypto::{equal, pboc};
+use cardlab::fen::Fen;
+use cardlab::tag;
+use cardlab::tlv::{Dol, Objects, Tag, Writer};
+use std::collections::BTreeMap;
+use thiserror::Error;
+
+/// What the cryptogram version 01 is over, from the terminal, in its order.
+const SIGNED: [(Tag, usize); 9] = [
+    (tag!(0x9F02), 6),
+    (tag!(0x9F03), 6),
+    (tag!(0x9F1A), 2),
+    (tag!(0x95), 5),
+    (tag!(0x5F2A), 2),
+    (tag!(0x9A), 3),
+    (tag!(0x9C), 1),
+    (tag!(0x9F37), 4),
+    (tag!(0x82), 2),
+];
+
+/// A transaction as a terminal sends it on line.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Request {
+    /// The account number, digits.
+    pub account: String,
+    /// The card's sequence number.
+    pub sequence: u8,
+    /// Data elements by their tags.
+    elements: BTreeMap<u32, Vec<u8>>,
+}
+
+/// Why a request cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum RequestError {
+    /// Not data objects one after the other.
+    #[error("not data objects from byte {0}")]
+    NotObjects(usize),
+    /// The data are not as many as the list asks for.
+    #[error("{found} bytes for a list that asks for {expected}")]
+    OtherLength {
+        /// What the list asks for.
+        expected: usize,
+        /// What was given.
+        found: usize,
+    },
+    /// A list that is none.
+    #[error("not a list of tags and lengths")]
+    NotList,
+    /// A data element is missing.
+    #[error("no {0:X}: {1}")]
+    Missing(u32, &'static str),
+    /// A data element of another length.
+    #[error("{tag:X} has {found} bytes where {expected} are expected")]
+    Length {
+        /// Which.
+        tag: u32,
+        /// What is expected.
+        expected: usize,
+        /// What was given.
+        found: usize,
+    },
+    /// Issuer application data of another form: '07 DKI 01 03 CVR 01 …' is expected.
+    #[error("9F10 is not that of cryptogram version 01: {0}")]
+    IssuerData(String),
+}
+
+impl Request {
+    /// A request of this card, without data yet.
+    #[must_use]
+    pub fn of(account: &str, sequence: u8) -> Request {
+        Request {
+            account: account.to_owned(),
+            sequence,
+            elements: BTreeMap::new(),
+        }
+    }
+
+    /// With a data element.
+    #[must_use]
+    pub fn with(mut self, tag: Tag, value: &[u8]) -> Request {
+        self.elements.insert(tag.value(), value.to_vec());
+        self
+    }
+
+    /// With data objects, as the field 55 of a message carries them.
+    ///
+    /// # Errors
+    /// [`RequestError::NotObjects`].
+    pub fn with_objects(mut self, bytes: &[u8]) -> Result<Request, RequestError> {
+        for object in Objects::new(bytes) {
+            let object = object.map_err(|error| RequestError::NotObjects(error.offset))?;
+            self.elements
+                .insert(object.tag.value(), object.value.to_vec());
+        }
+        Ok(self)
+    }
+
+    /// With the data that a list was filled with.
+    ///
+    /// # Errors
+    /// [`RequestError::NotList`], [`RequestError::OtherLength`].
+    pub fn with_list(mut self, list: &[u8], data: &[u8]) -> Result<Request, RequestError> {
+        let list = Dol::parse(list).map_err(|_| RequestError::NotList)?;
+        let values = list.split(data).ok_or(RequestError::OtherLength {
+            expected: list.filled_len(),
+            found: data.len(),
+        })?;
+        for (tag, value) in values {
+            self.elements.insert(tag.value(), value.to_vec());
+        }
+        Ok(self)
+    }
+
+    fn element(&self, tag: Tag, says: &'static str) -> Result<&[u8], RequestError> {
+        let found = self.elements.get(&tag.value());
+        found
+            .map(Vec::as_slice)
+            .ok_or(RequestError::Missing(tag.value(), says))
+    }
+
+    fn array<const N: usize>(&self, tag: Tag, says: &'static str) -> Result<[u8; N], RequestError> {
+        let value = self.element(tag, says)?;
+        value.try_into().map_err(|_| RequestError::Length {
+            tag: tag.value(),
+            expected: N,
+            found: value.len(),
+        })
+    }
+
+    fn read(&self) -> Result<Asked, RequestError> {
+        let mut signed = Vec::with_capacity(37);
+        for (tag, len) in SIGNED {
+            let value = self.element(tag, "the cryptogram is over it")?;
+            if value.len() != len {
+                return Err(RequestError::Length {
+                    tag: tag.value(),
+                    expected: len,
+                    found: value.len(),
+                });
+            }
+            signed.extend(value);
+        }
+        let atc: [u8; 2] = self.array(tag!(0x9F36), "the transaction counter")?;
+        let data = self.element(tag!(0x9F10), "the issuer application data")?;
+        let issuer = IssuerData::read(data)
+            .ok_or_else(|| RequestError::IssuerData(hex::encode_upper(data)))?;
+        signed.extend(atc);
+        signed.push(0x03);
+        signed.extend(issuer.cvr.0);
+        let [kind] = self.array(tag!(0x9C), "the type of transaction")?;
+        let day = self.array(tag!(0x9A), "the date")?;
+        let amount: [u8; 6] = self.array(tag!(0x9F02), "the amount")?;
+        // Left out by some terminals; the card verification results say it too.
+        let cid = match self.elements.get(&0x9F27) {
+            Some(cid) => cid.first().copied(),
+            None => Some(issuer.cvr.first_answer() << 6),
+        };
+        Ok(Asked {
+            signed,
+            atc: u16::from_be_bytes(atc),
+            issuer,
+            cryptogram: self.array(tag!(0x9F26), "the cryptogram")?,
+            cid: cid.unwrap_or(0),
+            kind,
+            day,
+            amount,
+        })
+    }
+}
+
+/// What a request says.
+struct Asked {
+    signed: Vec<u8>,
+    atc: u16,
+    issuer: IssuerData,
+    cryptogram: [u8; 8],
+    cid: u8,
+    kind: u8,
+    day: [u8; 3],
+    amount: [u8; 6],
+}
+
+/// The issuer application data, '9F10'.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IssuerData {
+    /// Which version of the bank's keys.
+    pub key_index: u8,
+    /// The card verification results.
+    pub cvr: Cvr,
+    /// Discretionary data: their identifier and value with their MAC.
+    pub discretionary: Option<(u8, Vec<u8>, [u8; 4])>,
+}
+
+impl IssuerData {
+    /// Reads them; `None` where they are of another cryptogram version or algorithm.
+    #[must_use]
+    pub fn read(bytes: &[u8]) -> Option<IssuerData> {
+        let (&[0x07, key_index, 0x01, 0x03, a, b, c, 0x01], rest) = bytes.split_first_chunk()?
+        else {
+            return None;
+        };
+        let discretionary = match rest {
+            [] => None,
+            [len, id, rest @ ..] if usize::from(*len) == rest.len() + 1 => {
+                let (value, mac) = rest.split_last_chunk()?;
+                Some((*id, value.to_vec(), *mac))
+            }
+            _ => return None,
+        };
+        Some(IssuerData {
+            key_index,
+            cvr: Cvr([a, b, c]),
+            discretionary,
+        })
+    }
+
+    /// The balance of electronic cash, where the discretionary data carry it.
+    #[must_use]
+    pub fn cash_balance(&self) -> Option<Fen> {
+        match &self.discretionary {
+            Some((0x01, value, _)) => fen_of(value),
+            _ => None,
+        }
+    }
+}
+
+/// The card verification results, three bytes.
+///
+/// Source: JR/T 0025.5, card verification results, by public material.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cvr(pub [u8; 3]);
+
+/// Each bit: byte, mask, what it says in English and in Chinese.
+const CVR_WORDS: [(usize, u8, &str, &str); 15] = [
+    (0, 0x08, "issuer authentication failed", "发卡行认证失败"),
+    (
+        0,
+        0x04,
+        "the PIN was verified on the card",
+        "已执行脱机PIN验证",
+    ),
+    (0, 0x02, "that PIN was wrong", "脱机PIN验证失败"),
+    (0, 0x01, "unable to go on line", "无法联机"),
+    (
+        1,
+        0x80,
+        "the last transaction on line was not completed",
+        "上次联机交易未完成",
+    ),
+    (1, 0x40, "no try at the PIN is left", "PIN尝试次数超限"),
+    (1, 0x20, "too much off line", "超过脱机频度或金额"),
+    (1, 0x10, "a new card", "新卡"),
+    (
+        1,
+        0x08,
+        "issuer authentication failed last time",
+        "上次发卡行认证失败",
+    ),
+    (
+        1,
+        0x04,
+        "issuer authentication is missing",
+        "联机后未执行发卡行认证",
+    ),
+    (
+        1,
+        0x02,
+        "blocked by the card for the PIN",
+        "因PIN超限应用锁定",
+    ),
+    (
+        1,
+        0x01,
+        "static authentication failed last time",
+        "上次静态数据认证失败且脱机拒绝",
+    ),
+    (2, 0x08, "a script failed last time", "上次交易脚本失败"),
+    (
+        2,
+        0x04,
+        "dynamic authentication failed last time",
+        "上次动态数据认证失败且脱机拒绝",
+    ),
+    (
+        2,
+        0x02,
+        "dynamic authentication was done",
+        "已执行动态数据认证",
+    ),
+];
+
+impl Cvr {
+    /// What the first cryptogram answered: 0 declined, 1 approved, 2 asks on line.
+    #[must_use]
+    pub const fn first_answer(self) -> u8 {
+        self.0[0] >> 4 & 0x03
+    }
+
+    /// Commands of scripts after the last transaction's end.
+    #[must_use]
+    pub const fn scripts(self) -> u8 {
+        self.0[2] >> 4
+    }
+
+    /// Whether no try at the PIN is left.
+    #[must_use]
+    pub const fn is_pin_blocked(self) -> bool {
+        self.0[1] & 0x40 != 0
+    }
+
+    /// What its bits say, each in English and in Chinese.
+    pub fn words(self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let said = CVR_WORDS
+            .into_iter()
+            .filter(move |(at, mask, ..)| self.0[*at] & mask != 0);
+        said.map(|(_, _, en, zh)| (en, zh))
+    }
+}
+
+/// An amount of packed digits; `None` where one is none, or it is more than there is
+/// room for.
+fn fen_of(bytes: &[u8]) -> Option<Fen> {
+    let sum = bytes.iter().try_fold(0u64, |sum, byte| {
+        let (high, low) = (u64::from(byte >> 4), u64::from(byte & 0x0F));
+        (high < 10 && low < 10).then(|| sum * 100 + high * 10 + low)
+    })?;
+    u32::try_from(sum).ok().map(Fen::new)
+}
+
+/// What became of an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It was never activated (requirement R06).
+    Inactive,
+    /// In use.
+    Active,
+    /// The card was reported lost.
+    Lost,
+    /// The card was reported stolen.
+    Stolen,
+    /// Closed.
+    Closed,
+}
+
+/// An account as the host keeps it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// What became of it.
+    pub state: State,
+    /// What is in it.
+    pub balance: Fen,
+    /// Transactions on one day.
+    pub daily_count: u32,
+    /// The sum of them.
+    pub daily_sum: Fen,
+    /// The most that its electronic cash may hold.
+    pub cash_limit: Fen,
+    last_atc: Option<u16>,
+    day: [u8; 3],
+    count: u32,
+    sum: Fen,
+}
+
+impl Account {
+    /// An account that is active, with this in it: 20 transactions and 50,000 yuan a
+    /// day, e-cash up to 1,000 yuan.
+    #[must_use]
+    pub const fn of(balance: Fen) -> Account {
+        Account {
+            state: State::Active,
+            balance,
+            daily_count: 20,
+            daily_sum: Fen::new(5_000_000),
+            cash_limit: Fen::new(100_000),
+            last_atc: None,
+            day: [0; 3],
+            count: 0,
+            sum: Fen::ZERO,
+        }
+    }
+}
+
+/// Why the host decided as it did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// Nothing stands against it.
+    Approved,
+    /// No such account.
+    UnknownAccount,
+    /// The card did not ask on line.
+    NotAsked,
+    /// The cryptogram is not that of the card.
+    WrongCryptogram,
+    /// The MAC of the discretionary data is not that of the card.
+    WrongDiscretionary,
+    /// The transaction counter did not move on.
+    CounterSeen,
+    /// The card was reported lost.
+    Lost,
+    /// The card was reported stolen.
+    Stolen,
+    /// The account is closed.
+    Closed,
+    /// The account was never activated.
+    Inactive,
+    /// No try at the PIN is left.
+    PinBlocked,
+    /// Too many transactions on one day.
+    TooMany,
+    /// Too much on one day, or more than electronic cash may hold.
+    TooMuch,
+    /// The balance is less.
+    NotEnough,
+}
+
+impl Reason {
+    /// The authorisation response code, two characters.
+    #[must_use]
+    pub const fn code(self) -> [u8; 2] {
+        match self {
+            Reason::Approved => *b"00",
+            Reason::UnknownAccount => *b"14",
+            Reason::NotAsked
+            | Reason::WrongCryptogram
+            | Reason::WrongDiscretionary
+            | Reason::CounterSeen => *b"05",
+            Reason::Lost => *b"41",
+            Reason::Stolen => *b"43",
+            Reason::Closed | Reason::Inactive => *b"62",
+            Reason::PinBlocked => *b"75",
+            Reason::TooMany => *b"65",
+            Reason::TooMuch => *b"61",
+            Reason::NotEnough => *b"51",
+        }
+    }
+
+    /// Its words in English.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Reason::Approved => "approved",
+            Reason::UnknownAccount => "no such account",
+            Reason::NotAsked => "the card did not ask on line",
+            Reason::WrongCryptogram => "the cryptogram is not that of the card",
+            Reason::WrongDiscretionary => "the MAC of the discretionary data is wrong",
+            Reason::CounterSeen => "the transaction counter did not move on",
+            Reason::Lost => "the card was reported lost",
+            Reason::Stolen => "the card was reported stolen",
+            Reason::Closed => "the account is closed",
+            Reason::Inactive => "the account was never activated",
+            Reason::PinBlocked => "no try at the PIN is left",
+            Reason::TooMany => "too many transactions today",
+            Reason::TooMuch => "more than a limit allows",
+            Reason::NotEnough => "the balance is less",
+        }
+    }
+
+    /// Its words in Chinese.
+    #[must_use]
+    pub const fn words_zh(self) -> &'static str {
+        match self {
+            Reason::Approved => "批准",
+            Reason::UnknownAccount => "无此账户",
+            Reason::NotAsked => "卡片未请求联机",
+            Reason::WrongCryptogram => "应用密文错误",
+            Reason::WrongDiscretionary => "发卡行自定义数据MAC错误",
+            Reason::CounterSeen => "交易计数器未递增",
+            Reason::Lost => "卡已挂失",
+            Reason::Stolen => "被窃卡",
+            Reason::Closed => "账户已销户",
+            Reason::Inactive => "金融账户未激活",
+            Reason::PinBlocked => "PIN尝试次数超限",
+            Reason::TooMany => "超过当日交易次数",
+            Reason::TooMuch => "超过限额",
+            Reason::NotEnough => "余额不足",
+        }
+    }
+}
+
+/// What the host answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// Why; [`Reason::Approved`] approves.
+    pub reason: Reason,
+    /// The card's application data.
+    pub issuer: IssuerData,
+    /// The answer to the cryptogram; `None` for who is not our card.
+    pub arpc: Option<[u8; 8]>,
+    /// Commands for the card, complete with their MACs.
+    pub scripts: Vec<Vec<u8>>,
+}
+
+impl Decision {
+    /// The authorisation response code, '8A'.
+    #[must_use]
+    pub const fn code(&self) -> [u8; 2] {
+        self.reason.code()
+    }
+
+    /// The value of '91': ARPC and response code, the data of EXTERNAL AUTHENTICATE.
+    #[must_use]
+    pub fn authentication_data(&self) -> Option<[u8; 10]> {
+        let arpc = self.arpc?;
+        [&arpc[..], &self.code()].concat().try_into().ok()
+    }
+
+    /// The scripts as a template, '72' for after the second cryptogram, '71' for before
+    /// it; `None` where there are none.
+    #[must_use]
+    pub fn script_template(&self, tag: Tag) -> Option<Vec<u8>> {
+        if self.scripts.is_empty() {
+            return None;
+        }
+        let mut bytes = Vec::new();
+        Writer::append(&mut bytes).nested(tag, |script| {
+            script.object(tag!(0x9F18), &[0, 0, 0, 1]);
+            for command in &self.scripts {
+                script.object(tag!(0x86), command);
+            }
+        });
+        Some(bytes)
+    }
+}
+
+/// The type of a transaction that loads electronic cash, '9C'.
+pub const TYPE_CASH_LOAD: u8 = 0x63;
+/// The type of one that only asks.
+const TYPE_BALANCE: u8 = 0x31;
+
+/// The host of a bank.
+#[derive(Clone, Debug)]
+pub struct Bank {
+    masters: Keys,
+    accounts: BTreeMap<String, Account>,
+}
+
+impl Bank {
+    /// A bank with these master keys, and no accounts.
+    #[must_use]
+    pub const fn new(masters: Keys) -> Bank {
+        Bank {
+            masters,
+            accounts: BTreeMap::new(),
+        }
+    }
+
+    /// The bank for tests of this seed.
+    #[must_use]
+    pub fn from_seed(seed: u64) -> Bank {
+        Bank::new(Keys::from_seed(seed))
+    }
+
+    /// Its master keys.
+    #[must_use]
+    pub const fn masters(&self) -> &Keys {
+        &self.masters
+    }
+
+    /// Opens an account, or replaces it.
+    pub fn open(&mut self, number: &str, account: Account) {
+        self.accounts.insert(number.to_owned(), account);
+    }
+
+    /// Opens the account of an application that was ordered, as its card is issued: not
+    /// active where the card is not.
+    pub fn open_for(&mut self, application: &Application, balance: Fen) {
+        let mut account = Account::of(balance);
+        if application.starts_inactive() {
+            account.state = State::Inactive;
+        }
+        if let Some(cash) = application.cash {
+            account.cash_limit = cash.balance_limit;
+        }
+        self.open(&application.account, account);
+    }
+
+    /// An account.
+    #[must_use]
+    pub fn account(&self, number: &str) -> Option<&Account> {
+        self.accounts.get(number)
+    }
+
+    /// An account, to be changed: its state, its limits.
+    pub fn account_mut(&mut self, number: &str) -> Option<&mut Account> {
+        self.accounts.get_mut(number)
+    }
+
+    /// Decides on a transaction, and books it where it is approved.
+    ///
+    /// # Errors
+    /// [`RequestError`] where the request is not whole.
+    pub fn authorise(&mut self, request: &Request) -> Result<Decision, RequestError> {
+        let asked = request.read()?;
+        let keys = self.masters.of_card(&request.account, request.sequence);
+        let known = keys.zip(self.accounts.get_mut(&request.account));
+        let Some((keys, account)) = known else {
+            return Ok(asked.answer(Reason::UnknownAccount));
+        };
+        let session = keys.session(asked.atc);
+        if asked.cid >> 6 != 0x02 {
+            return Ok(asked.answer(Reason::NotAsked));
+        }
+        if let Err(reason) = asked.prove(&session) {
+            return Ok(asked.answer(reason));
+        }
+        let (reason, load) = match account.decide(&asked) {
+            Ok(load) => (Reason::Approved, load),
+            Err(reason) => (reason, None),
+        };
+        account.last_atc = Some(asked.atc);
+        let arpc = pboc::arpc(&session.cryptograms, asked.cryptogram, reason.code());
+        let mut decision = Decision {
+            arpc: Some(arpc),
+            ..asked.answer(reason)
+        };
+        if let Some(balance) = load {
+            let scripts = Scripts::new(keys, asked.atc, asked.cryptogram);
+            decision.scripts.push(scripts.load(balance));
+        }
+        Ok(decision)
+    }
+
+    /// Activates an account (requirement R06): the card, which declines everything until
+    /// then, takes the script that is answered after its cryptogram.
+    ///
+    /// # Errors
+    /// [`RequestError`] where the request is not whole; of what is whole the reason, as
+    /// in [`authorise`](Bank::authorise), in the inner result.
+    pub fn activate(&mut self, request: &Request) -> Result<Result<Vec<u8>, Reason>, RequestError> {
+        let asked = request.read()?;
+        let keys = self.masters.of_card(&request.account, request.sequence);
+        let known = keys.zip(self.accounts.get_mut(&request.account));
+        let Some((keys, account)) = known else {
+            return Ok(Err(Reason::UnknownAccount));
+        };
+        if let Err(reason) = asked.prove(&keys.session(asked.atc)) {
+            return Ok(Err(reason));
+        }
+        match account.state {
+            State::Inactive | State::Active => {}
+            State::Lost => return Ok(Err(Reason::Lost)),
+            State::Stolen => return Ok(Err(Reason::Stolen)),
+            State::Closed => return Ok(Err(Reason::Closed)),
+        }
+        account.state = State::Active;
+        Ok(Ok(
+            Scripts::new(keys, asked.atc, asked.cryptogram).unblock_application()
+        ))
+    }
+
+    /// Scripts for the card of a transaction; `None` for an account that is none.
+    ///
+    /// `cryptogram` is the first one of the transaction.
+    #[must_use]
+    pub fn scripts(
+        &self,
+        account: &str,
+        sequence: u8,
+        atc: u16,
+        cryptogram: [u8; 8],
+    ) -> Option<Scripts> {
+        let keys = self.masters.of_card(account, sequence)?;
+        Some(Scripts::new(keys, atc, cryptogram))
+    }
+}
+
+impl Asked {
+    fn answer(&self, reason: Reason) -> Decision {
+        Decision {
+            reason,
+            issuer: self.issuer.clone(),
+            arpc: None,
+            scripts: Vec::new(),
+        }
+    }
+
+    /// Whether card and data belong together.
+    fn prove(&self, session: &Session) -> Result<(), Reason> {
+        let right = pboc::cryptogram(&session.cryptograms, &[&self.signed]);
+        if !equal(&right, &self.cryptogram) {
+            return Err(Reason::WrongCryptogram);
+        }
+        match &self.issuer.discretionary {
+            Some((_, value, mac))
+                if !equal(
+                    &pboc::discretionary_mac(&session.macs, self.atc, value),
+                    mac,
+                ) =>
+            {
+                Err(Reason::WrongDiscretionary)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Account {
+    /// Decides, and books what is approved; the new balance of electronic cash where it
+    /// is a load.
+    fn decide(&mut self, asked: &Asked) -> Result<Option<Fen>, Reason> {
+        if self.last_atc.is_some_and(|last| asked.atc <= last) {
+            return Err(Reason::CounterSeen);
+        }
+        match self.state {
+            State::Active => {}
+            State::Inactive => return Err(Reason::Inactive),
+            State::Lost => return Err(Reason::Lost),
+            State::Stolen => return Err(Reason::Stolen),
+            State::Closed => return Err(Reason::Closed),
+        }
+        if asked.issuer.cvr.is_pin_blocked() {
+            return Err(Reason::PinBlocked);
+        }
+        if asked.kind == TYPE_BALANCE {
+            return Ok(None);
+        }
+        let amount = fen_of(&asked.amount).ok_or(Reason::TooMuch)?;
+        let (count, sum) = if self.day == asked.day {
+            (self.count, self.sum)
+        } else {
+            (0, Fen::ZERO)
+        };
+        if count >= self.daily_count {
+            return Err(Reason::TooMany);
+        }
+        let sum = sum.checked_add(amount).ok_or(Reason::TooMuch)?;
+        if sum > self.daily_sum {
+            return Err(Reason::TooMuch);
+        }
+        let load = if asked.kind == TYPE_CASH_LOAD {
+            // Only the card knows what is in it.
+            let held = asked.issuer.cash_balance().ok_or(Reason::TooMuch)?;
+            let after = held.checked_add(amount).ok_or(Reason::TooMuch)?;
+            if after > self.cash_limit {
+                return Err(Reason::TooMuch);
+            }
+            Some(after)
+        } else {
+            None
+        };
+        self.balance = self.balance.checked_sub(amount).ok_or(Reason::NotEnough)?;
+        (self.day, self.count, self.sum) = (asked.day, count + 1, sum);
+        Ok(load)
+    }
+}
+
+/// The script commands of one transaction, each with its MAC.
+pub struct Scripts {
+    keys: Keys,
+    session: Session,
+    atc: u16,
+    cryptogram: [u8; 8],
+}
+
+impl Scripts {
+    /// Those of the card with these keys, for the transaction with this counter and
+    /// first cryptogram.
+    #[must_use]
+    pub fn new(keys: Keys, atc: u16, cryptogram: [u8; 8]) -> Scripts {
+        Scripts {
+            session: keys.session(atc),
+            keys,
+            atc,
+            cryptogram,
+        }
+    }
+
+    fn sealed(&self, header: [u8; 4], data: &[u8]) -> Vec<u8> {
+        // No script of ours has more than a record, and no record more than 250 bytes.
+        let lc = u8::try_from(data.len() + 4).unwrap_or(u8::MAX);
+        let [cla, ins, p1, p2] = header;
+        let header = [cla, ins, p1, p2, lc];
+        let mac = pboc::script_mac(&self.session.macs, header, self.atc, self.cryptogram, data);
+        [&header[..], data, &mac].concat()
+    }
+
+    /// APPLICATION BLOCK.
+    #[must_use]
+    pub fn block_application(&self) -> Vec<u8> {
+        self.sealed([0x84, 0x1E, 0x00, 0x00], &[])
+    }
+
+    /// APPLICATION UNBLOCK, which activates, too.
+    #[must_use]
+    pub fn unblock_application(&self) -> Vec<u8> {
+        self.sealed([0x84, 0x18, 0x00, 0x00], &[])
+    }
+
+    /// CARD BLOCK.
+    #[must_use]
+    pub fn block_card(&self) -> Vec<u8> {
+        self.sealed([0x84, 0x16, 0x00, 0x00], &[])
+    }
+
+    /// PIN UNBLOCK: all tries again.
+    #[must_use]
+    pub fn unblock_pin(&self) -> Vec<u8> {
+        self.sealed([0x84, 0x24, 0x00, 0x00], &[])
+    }
+
+    /// PIN CHANGE to a new one, bound to the present one where that is given; `None`
+    /// where one is not 4 to 12 digits.
+    #[must_use]
+    pub fn change_pin(&self, pin: &str, present: Option<&str>) -> Option<Vec<u8>> {
+        let (p2, present) = match present {
+            Some(present) => (0x01, Some(pboc::plain_pin_block(present)?)),
+            None => (0x02, None),
+        };
+        let key = &self.keys.enciphering;
+        let block = pboc::pin_block(key, &self.session.enciphering, pin, present.as_ref())?;
+        Some(self.sealed([0x84, 0x24, 0x00, p2], &block))
+    }
+
+    /// PUT DATA of a data element of two bytes' tag.
+    #[must_use]
+    pub fn put_data(&self, tag: u16, value: &[u8]) -> Vec<u8> {
+        let [p1, p2] = tag.to_be_bytes();
+        self.sealed([0x04, 0xDA, p1, p2], value)
+    }
+
+    /// The load of electronic cash: its new balance.
+    #[must_use]
+    pub fn load(&self, balance: Fen) -> Vec<u8> {
+        self.put_data(0x9F79, &amount(balance))
+    }
+
+    /// UPDATE RECORD of a file; the record is the whole template, up to 250 bytes.
+    #[must_use]
+    pub fn update_record(&self, sfi: u8, number: u8, record: &[u8]) -> Vec<u8> {
+        self.sealed([0x04, 0xDC, number, sfi << 3 | 0x04], record)
+    }
+}

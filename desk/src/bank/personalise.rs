@@ -1,0 +1,266 @@
+//! A bank's applications put on a card, as a card bureau's tool does it.
+//!
+//! ```text
+//! SELECT card manager, session, DELETE, INSTALL ─► SELECT instance, session, STORE DATA …
+//! ```
+//!
+//! One STORE DATA carries one data grouping, or a piece of a long one; what is secret is
+//! enciphered under the session's key for data, and its P1 says so. The last block of an
+//! application has bit 8 of P1.
+//!
+//! Source: EMV Card Personalization Specification 1.1, 4; GlobalPlatform Card
+//! Specification 2.1.1, 9; the commands of a public personalisation tool for PBOC cards.
+
+use super::application::{Application, Grouping, directory};
+use super::authority::CertificateError;
+use super::key::Keys;
+use crate::host::{HostError, SecureChannel};
+use crate::wire::exchange;
+use cardlab::aid::Aid;
+use cardlab::apdu::{Class, Command, Sw};
+use cardlab::crypto::Sm3;
+use cardlab::icc::Icc;
+use cardlab::secure::scp02::{Level, StaticKeys};
+use cardlab::tag;
+use cardlab::tlv::Writer;
+use thiserror::Error;
+
+/// The names that a card manager has, in the order in which they are tried.
+const CARD_MANAGERS: [Aid; 3] = [
+    Aid::constant(&[0xA0, 0x00, 0x00, 0x00, 0x04, 0x00, 0x00, 0x00]),
+    Aid::constant(&[0xA0, 0x00, 0x00, 0x00, 0x03, 0x00, 0x00, 0x00]),
+    Aid::constant(&[0xA0, 0x00, 0x00, 0x01, 0x51, 0x00, 0x00, 0x00]),
+];
+/// The load file of the bank's applets.
+const LOAD_FILE: Aid = Aid::constant(&[0xA0, 0x00, 0x00, 0x03, 0x33, 0x01, 0x01, 0x30]);
+const DEBIT_MODULE: Aid = Aid::constant(&[0xA0, 0x00, 0x00, 0x03, 0x33, 0x01, 0x01]);
+const DIRECTORY_MODULE: Aid = Aid::constant(&[0xA0, 0x00, 0x00, 0x03, 0x33, 0x01, 0x02]);
+/// The directory that a terminal reads first.
+pub const DIRECTORY: Aid = Aid::constant(b"1PAY.SYS.DDF01");
+/// The application may lock the card.
+const PRIVILEGES: u8 = 0x10;
+/// What a bureau's tool gives an applet of its own kind: sizes; it says nothing of ours.
+const TOOL_PARAMETERS: [u8; 12] = [
+    0xFF, 0xFF, 0x00, 0x00, 0x04, 0x00, 0x00, 0x00, 0x00, 0x01, 0x00, 0x01,
+];
+/// Data of one block, so that filling and a MAC have room beside them.
+const BLOCK_LEN_MAX: usize = 231;
+
+/// Why a card could not be personalised.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum PersonaliseError {
+    /// A command was refused; the text says which.
+    #[error("{0} was answered {1}: {words}", words = .1.words().unwrap_or("unknown"))]
+    Refused(String, Sw),
+    /// The session.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// The certificates.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    /// A secret that is not whole blocks of 8 bytes.
+    #[error("grouping {0:04X} is not whole blocks of 8 bytes")]
+    NotBlocks(u16),
+}
+
+/// A card's keys by its diversification data.
+type KeysOf = dyn Fn(&[u8; 10]) -> StaticKeys;
+
+/// Whose tool it is: the keys of its cards, and how it talks.
+pub struct Bureau {
+    keys: Box<KeysOf>,
+    level: Level,
+    seed: u64,
+    sessions: u64,
+}
+
+impl Bureau {
+    /// A bureau whose cards have the keys that `keys` gives for their diversification
+    /// data; its sessions have this level, its challenges come from the seed.
+    pub fn new(
+        keys: impl Fn(&[u8; 10]) -> StaticKeys + 'static,
+        level: Level,
+        seed: u64,
+    ) -> Bureau {
+        Bureau {
+            keys: Box::new(keys),
+            level,
+            seed,
+            sessions: 0,
+        }
+    }
+
+    /// Puts an application on the card, in place of one of the same name.
+    ///
+    /// # Errors
+    /// [`PersonaliseError`] for the first thing that went wrong; the application is then
+    /// of no use, and another try begins anew.
+    pub fn personalise(
+        &mut self,
+        icc: &mut dyn Icc,
+        application: &Application,
+        keys: &Keys,
+    ) -> Result<(), PersonaliseError> {
+        let install = install_data(application);
+        let groupings = application.groupings(keys)?;
+        self.install(icc, &application.aid, &install, &groupings)
+    }
+
+    /// Puts the directory of these applications on the card, in place of the one there.
+    ///
+    /// # Errors
+    /// As [`personalise`](Bureau::personalise).
+    pub fn personalise_directory(
+        &mut self,
+        icc: &mut dyn Icc,
+        applications: &[&Application],
+    ) -> Result<(), PersonaliseError> {
+        let groupings = directory(applications);
+        self.install(icc, &DIRECTORY, &directory_install_data(), &groupings)
+    }
+
+    fn install(
+        &mut self,
+        icc: &mut dyn Icc,
+        instance: &Aid,
+        install: &[u8],
+        groupings: &[Grouping],
+    ) -> Result<(), PersonaliseError> {
+        let mut answered = Sw::FILE_NOT_FOUND;
+        for manager in &CARD_MANAGERS {
+            answered = select(icc, manager)?;
+            if answered == Sw::OK {
+                break;
+            }
+        }
+        refuse("SELECT card manager", answered)?;
+        let mut channel = self.open(icc)?;
+        let mut name = Vec::new();
+        Writer::append(&mut name).object(tag!(0x4F), instance.as_bytes());
+        let answer = channel.send(icc, [0x80, 0xE4, 0x00, 0x00], &name, 256)?;
+        if answer.sw != Sw::REFERENCE_DATA_NOT_FOUND {
+            refuse("DELETE", answer.sw)?;
+        }
+        let answer = channel.send(icc, [0x80, 0xE6, 0x0C, 0x00], install, 256)?;
+        refuse("INSTALL", answer.sw)?;
+        refuse("SELECT the new application", select(icc, instance)?)?;
+        let mut channel = self.open(icc)?;
+        for block in blocks(groupings, &mut |plain| channel.encipher_keys(plain))? {
+            let header = [0x80, 0xE2, block.p1, block.number];
+            let answer = channel.send(icc, header, &block.data, 0)?;
+            let name = format!(
+                "STORE DATA {:02X}, grouping {:04X},",
+                block.number, block.of
+            );
+            refuse(&name, answer.sw)?;
+        }
+        Ok(())
+    }
+
+    fn open(&mut self, icc: &mut dyn Icc) -> Result<SecureChannel, HostError> {
+        let hash = Sm3::new()
+            .chain(b"bureau's challenge")
+            .chain(&self.seed.to_be_bytes())
+            .chain(&self.sessions.to_be_bytes())
+            .finish();
+        self.sessions += 1;
+        let challenge = *hash.first_chunk().unwrap_or(&[0; 8]);
+        SecureChannel::open(icc, |own| (self.keys)(own), self.level, challenge)
+    }
+}
+
+fn select(icc: &mut dyn Icc, name: &Aid) -> Result<Sw, HostError> {
+    let command = Command::new(Class::BASIC, 0xA4, 0x04, 0x00).with_data(name.as_bytes());
+    Ok(exchange(icc, &command.expecting(256))?.sw)
+}
+
+fn refuse(name: &str, sw: Sw) -> Result<(), PersonaliseError> {
+    match sw {
+        Sw::OK => Ok(()),
+        sw => Err(PersonaliseError::Refused(name.to_owned(), sw)),
+    }
+}
+
+/// The data of INSTALL for an application; without switches byte for byte those of a
+/// bureau's tool.
+#[must_use]
+pub fn install_data(application: &Application) -> Vec<u8> {
+    let [high, low] = application.switches.to_be_bytes();
+    let parameters: &[u8] = match application.switches {
+        0 => &TOOL_PARAMETERS,
+        _ => &[0x81, 0x02, high, low],
+    };
+    install_of(&DEBIT_MODULE, &application.aid, PRIVILEGES, parameters)
+}
+
+/// The data of INSTALL for the directory.
+#[must_use]
+pub fn directory_install_data() -> Vec<u8> {
+    install_of(&DIRECTORY_MODULE, &DIRECTORY, 0, &[])
+}
+
+fn install_of(module: &Aid, instance: &Aid, privileges: u8, parameters: &[u8]) -> Vec<u8> {
+    let mut own = Vec::new();
+    Writer::append(&mut own).object(tag!(0xC9), parameters);
+    let values: [&[u8]; 6] = [
+        LOAD_FILE.as_bytes(),
+        module.as_bytes(),
+        instance.as_bytes(),
+        &[privileges],
+        &own,
+        // No install token.
+        &[],
+    ];
+    let mut data = Vec::new();
+    for value in values {
+        data.extend(u8::try_from(value.len()));
+        data.extend_from_slice(value);
+    }
+    data
+}
+
+/// One STORE DATA.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// Bit 8 for the last one, '60' where the data are enciphered.
+    pub p1: u8,
+    /// P2: its number, from 0.
+    pub number: u8,
+    /// Its data.
+    pub data: Vec<u8>,
+    /// The grouping that it ends, or is a piece of.
+    pub of: u16,
+}
+
+/// The blocks of a series; `encipher` makes secrets ready for the session, or gives
+/// `None` where they are not whole blocks of 8 bytes.
+///
+/// # Errors
+/// [`PersonaliseError::NotBlocks`].
+pub fn blocks(
+    groupings: &[Grouping],
+    encipher: &mut dyn FnMut(&[u8]) -> Option<Vec<u8>>,
+) -> Result<Vec<Block>, PersonaliseError> {
+    let mut blocks = Vec::new();
+    for grouping in groupings {
+        let (p1, framed) = if grouping.is_secret() {
+            let data = encipher(&grouping.data);
+            let data = data.ok_or(PersonaliseError::NotBlocks(grouping.number))?;
+            (0x60, grouping.framed(&data))
+        } else {
+            (0x00, grouping.framed(&grouping.data))
+        };
+        for piece in framed.chunks(BLOCK_LEN_MAX) {
+            blocks.push(Block {
+                p1,
+                number: u8::try_from(blocks.len()).unwrap_or(u8::MAX),
+                data: piece.to_vec(),
+                of: grouping.number,
+            });
+        }
+    }
+    if let Some(last) = blocks.last_mut() {
+        last.p1 |= 0x80;
+    }
+    Ok(blocks)
+}
