@@ -1,5 +1,4 @@
-//! The bank's desk and a card of ours: personalised as a bureau's tool does it, read as
-//! a terminal reads it, asked on line, scripted.
+//! The bank's desk and a card of ours: personalised, read, authorised, scripted.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
