@@ -58,7 +58,7 @@ pub const REQUIREMENTS: [Requirement; 23] = [
         "R02",
         "two accounts, social and financial, isolated from each other",
         "社保、金融两账户相互隔离",
-        Where::Part("the financial account: no scenario walks a bank's side yet"),
+        Where::Part("the financial account: no profile has a bank's side yet"),
     ),
     requirement(
         "R03",
@@ -70,25 +70,25 @@ pub const REQUIREMENTS: [Requirement; 23] = [
         "R04",
         "the financial account is an RMB debit card",
         "金融账户为人民币借记卡",
-        Where::Open("no scenario walks a bank's side yet: it needs the bank's host"),
+        Where::Open("no profile has a bank's side yet"),
     ),
     requirement(
         "R05",
         "the initial PIN is 123456 and is changed before use",
         "初始密码123456，使用前须修改",
-        Where::Part("that a terminal refuses the initial PIN waits for a step that is a terminal"),
+        Where::Card,
     ),
     requirement(
         "R06",
         "the financial account has a PIN of its own and is activated first",
         "金融账户有独立密码，须先激活",
-        Where::Open("no scenario walks a bank's side yet: it needs the bank's host"),
+        Where::Open("no profile has a bank's side yet"),
     ),
     requirement(
         "R07",
         "contributions and benefits need the financial account active",
         "缴费和待遇领取须金融账户已激活",
-        Where::Open("no scenario walks a bank's side yet: it needs the bank's host"),
+        Where::Open("no profile has a bank's side yet"),
     ),
     requirement(
         "R08",
@@ -106,7 +106,7 @@ pub const REQUIREMENTS: [Requirement; 23] = [
         "R10",
         "a locked PIN is unlocked at the desk; the bank's PIN is another's",
         "密码锁定在柜面解锁，不影响金融密码",
-        Where::Part("that the financial PIN is unaffected needs a bank's side"),
+        Where::Part("that the financial PIN is unaffected: no profile has a bank's side yet"),
     ),
     requirement(
         "R11",
@@ -118,17 +118,13 @@ pub const REQUIREMENTS: [Requirement; 23] = [
         "R12",
         "a lost card still answers; the loss is the register's and terminals'",
         "挂失卡仍应答，挂失在后台和终端",
-        Where::Part(
-            "that a terminal refuses it by its blacklist waits for a step that is a terminal",
-        ),
+        Where::Card,
     ),
     requirement(
         "R13",
         "an old card is taken back and can never be used again",
         "旧卡收回，不可再用",
-        Where::Part(
-            "that a terminal refuses one that was kept waits for a step that is a terminal",
-        ),
+        Where::Card,
     ),
     requirement(
         "R14",
@@ -165,7 +161,9 @@ pub const REQUIREMENTS: [Requirement; 23] = [
         "R20",
         "a resident's pension is paid and paid into by card",
         "居民养老待遇凭卡领取和缴费",
-        Where::Part("the data of it; the payment itself goes over the bank's account"),
+        Where::Part(
+            "the data of it; the payment goes over the bank's account, which no profile has yet",
+        ),
     ),
     requirement(
         "R21",

@@ -104,6 +104,10 @@ impl Subject for Behind {
         self.1.key(name, version)
     }
 
+    fn seed(&self) -> Option<u64> {
+        self.1.seed()
+    }
+
     fn authority(&self) -> Option<Vec<u8>> {
         self.1.authority()
     }
