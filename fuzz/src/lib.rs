@@ -8,6 +8,7 @@
 //! | `tlv`        | BER-TLV, records, a DOL            | the same                          |
 //! | `session`    | commands to a card                 | an answer, no fault, silent monitors |
 //! | `torn_store` | updates and losses of power        | before or after, never between    |
+//! | `medical`    | loads, purchases, losses of power  | as a sum says, silent monitors    |
 //!
 //! Card 3 of a `session` is of a shipped profile, so that all monitors watch it.
 //!
@@ -22,13 +23,20 @@
 //! | FFFC  | a key is proven with a fresh challenge; a byte says which        |
 //! | FFFB  | the next command gets its MAC; a byte says under which key       |
 //! | other | the length of a command, and the command; the last may be shorter |
-
+//!
 //! The bytes of a `psam` are the number of a PSAM, then the same events; FFFC proves who
 //! may write keys, and FFFB makes the MAC of the next command with the master key.
+//!
+//! Those of `medical` are the algorithm, then operations of four bytes, of which the first
+//! says which: a load, a purchase, an end without a beginning, a proof, a reset, a loss of
+//! power in the last command of the next transaction.
 
+mod medical;
 #[path = "../../applets/tests/social/support.rs"]
 #[expect(dead_code, reason = "the applet's own tests use all of it")]
 pub(crate) mod support;
+
+pub use medical::medical;
 
 use cardlab::apdu::{Command, Memory, Response, Sw};
 use cardlab::crypto::{Algorithm, CbcMac, Cipher, Key, Padding, derive};

@@ -68,6 +68,11 @@ fn the_corpus_of_session_replays() {
 }
 
 #[test]
+fn the_corpus_of_medical_replays() {
+    replay("medical", targets::medical);
+}
+
+#[test]
 fn the_corpus_of_torn_store_replays() {
     replay("torn_store", targets::torn_store);
 }

@@ -364,7 +364,7 @@ pub(crate) fn sessions() -> Vec<Session> {
 }
 
 /// Target, name and bytes of what the parsers know.
-const FORMS: [(&str, &str, &str); 32] = [
+const FORMS: [(&str, &str, &str); 37] = [
     ("command", "case-1", "00A40000"),
     ("command", "case-2-short", "00B0000000"),
     ("command", "case-2-extended", "00B00000000000"),
@@ -441,6 +441,31 @@ const FORMS: [(&str, &str, &str); 32] = [
             "BFDE670B20868441160002002631313030303073783131303030307368111111",
             "1111111111 FFFF",
         ),
+    ),
+    (
+        "medical",
+        "load-and-purchase",
+        "00 00100000 02000A05 05010000 05000000",
+    ),
+    (
+        "medical",
+        "load-and-purchase-sm4",
+        "01 00100000 02000A05 05010000 05000000",
+    ),
+    (
+        "medical",
+        "wrong-macs",
+        "01 08100000 00100000 0A000A05 04000000 04010000 0D000700",
+    ),
+    (
+        "medical",
+        "power-cuts",
+        "00 00100000 07030000 02000A05 07080200 00010000 070C0500 0A000105 06000000",
+    ),
+    (
+        "medical",
+        "no-room",
+        "01 00FFFF10 00FFFF10 02FFFF00 00FFFF1F",
     ),
     ("t1_block", "pps", "FF10957A"),
     ("t1_block", "one-block", "00000400A40000A0"),
