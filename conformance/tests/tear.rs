@@ -182,7 +182,7 @@ fn write(card: &mut Card, at: usize, bytes: &[u8]) {
     let mut all = vec![0; pages.size() as usize];
     pages.read(0, &mut all);
     let base = (0..all.len()).find(|&base| all[base..].starts_with(&contents));
-    pages.write(u32::try_from(base.unwrap() + at).unwrap(), bytes);
+    assert!(pages.write(u32::try_from(base.unwrap() + at).unwrap(), bytes));
     *card = Card::open(&ROM, pages).unwrap();
 }
 

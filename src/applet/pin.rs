@@ -7,7 +7,7 @@
 
 use super::{Ctx, Latch, Nv, Plan, Transient};
 use crate::crypto::equal;
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// The greatest number of PIN bytes.
 const LEN_MAX: usize = 16;
@@ -165,6 +165,8 @@ fn framed(pin: &[u8]) -> Option<[u8; VALUE_LEN]> {
 /// could make it anew, so it is there for cells that lose their bytes and no more.
 #[inline]
 fn sum(value: &[u8; VALUE_LEN]) -> [u8; 4] {
-    let [a, b, c, d, ..] = xxh3_64(&value[..AT_SUM]).to_be_bytes();
+    // The length as the seed: what is up to 16 bytes long takes the short way.
+    let sum = xxh3_64_with_seed(&value[1..AT_SUM], u64::from(value[0]));
+    let [a, b, c, d, ..] = sum.to_be_bytes();
     [a, b, c, d]
 }

@@ -172,7 +172,9 @@ fn decode(bytes: &[u8]) -> Result<Pages, ImageErrorKind> {
     for page in body[HEAD_LEN..].chunks_exact(4 + PAGE_LEN as usize) {
         if let Some((number, page)) = page.split_first_chunk() {
             let at = u32::from_be_bytes(*number).checked_mul(PAGE_LEN);
-            medium.write(at.ok_or(ImageErrorKind::Damaged)?, page);
+            if !medium.write(at.ok_or(ImageErrorKind::Damaged)?, page) {
+                return Err(ImageErrorKind::Damaged);
+            }
         }
     }
     Ok(medium)
@@ -191,8 +193,8 @@ mod tests {
 
     fn medium() -> Pages {
         let mut medium = Pages::new(16 * 1024);
-        medium.write(0, &[1; 10]);
-        medium.write(5000, &[2; 2000]);
+        assert!(medium.write(0, &[1; 10]));
+        assert!(medium.write(5000, &[2; 2000]));
         medium
     }
 
@@ -361,7 +363,7 @@ mod tests {
 
     fn filled(byte: u8) -> Pages {
         let mut medium = Pages::new(64 * 1024);
-        medium.write(0, &vec![byte; 64 * 1024]);
+        assert!(medium.write(0, &vec![byte; 64 * 1024]));
         medium
     }
 

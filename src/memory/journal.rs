@@ -107,7 +107,7 @@ pub(super) struct Journal {
 
 impl Journal {
     /// Writes an empty journal of this size to a medium whose slots and entries
-    /// are zero. `None` where it does not fit.
+    /// are zero. `None` where it does not fit, or the cells do not take it.
     pub(super) fn format(medium: &mut impl Medium, size: JournalSize) -> Option<Journal> {
         if size.end() > u64::from(medium.size()) {
             return None;
@@ -119,7 +119,9 @@ impl Journal {
         plate[16..20].copy_from_slice(&size.bytes.to_be_bytes());
         let check = xxh3_64(&plate[..24]);
         plate[24..].copy_from_slice(&check.to_be_bytes());
-        medium.write(0, &plate);
+        if !medium.write(0, &plate) {
+            return None;
+        }
         let mut journal = Journal::with_size(size);
         journal.retire(medium);
         Some(journal).filter(|journal| !journal.is_stuck)
@@ -305,7 +307,7 @@ impl Journal {
             len,
             inline,
         };
-        if !burn(medium, self.next_at, &entry.encode(self.generation)) {
+        if !medium.write(self.next_at, &entry.encode(self.generation)) {
             return Err(Fault::Worn);
         }
         self.push(entry);
@@ -327,7 +329,7 @@ impl Journal {
                     old
                 }
             };
-            if !burn(medium, to + done, kept) {
+            if !medium.write(to + done, kept) {
                 return false;
             }
             done += CHUNK;
@@ -353,7 +355,7 @@ impl Journal {
             return;
         }
         if let Some(bytes) = entry.inline.to_be_bytes().get(..entry.len as usize) {
-            let taken = burn(medium, entry.at, bytes);
+            let taken = medium.write(entry.at, bytes);
             self.is_stuck |= !taken;
             return;
         }
@@ -363,7 +365,7 @@ impl Journal {
             let len = (entry.len - done).min(CHUNK);
             let part = &mut self.chunk[..len as usize];
             medium.read(from.saturating_add(done), part);
-            let taken = burn(medium, entry.at.saturating_add(done), part);
+            let taken = medium.write(entry.at.saturating_add(done), part);
             self.is_stuck |= !taken;
             done += len;
         }
@@ -380,7 +382,7 @@ impl Journal {
         let check = xxh3_64(&slot[..8]);
         slot[8..].copy_from_slice(&check.to_be_bytes());
         let odd = if generation % 2 == 1 { 1 } else { 0 };
-        if self.is_stuck || !burn(medium, SLOTS_AT + odd * SLOT_LEN, &slot) {
+        if self.is_stuck || !medium.write(SLOTS_AT + odd * SLOT_LEN, &slot) {
             return self.stick();
         }
         self.generation = generation;
@@ -467,13 +469,6 @@ fn leftmost(word: u64, len: u32) -> u64 {
     word & !u64::MAX.checked_shr(8 * len).unwrap_or(0)
 }
 
-/// One physical write, read back: whether the cells hold it.
-#[inline]
-pub(super) fn burn(medium: &mut impl Medium, at: u32, bytes: &[u8]) -> bool {
-    medium.write(at, bytes);
-    medium.holds(at, bytes)
-}
-
 /// The `N` bytes of a medium from `at` on.
 #[inline]
 pub(super) fn read_array<const N: usize>(medium: &impl Medium, at: u32) -> [u8; N] {
@@ -535,7 +530,7 @@ mod tests {
                     len,
                     inline,
                 };
-                medium.write(ENTRIES_AT, &entry.encode(generation));
+                assert!(medium.write(ENTRIES_AT, &entry.encode(generation)));
                 let recovered = Journal::recover(&mut medium.fork()).map(|_| ());
                 let expected = if whole { Ok(()) } else { Err(Damaged::Journal) };
                 assert_eq!(recovered, expected, "{len} bytes at {at}");

@@ -1,10 +1,10 @@
 //! Non-volatile bytes, and pages of them that are shared until written.
 //!
 //! [`Medium`] is the seam between what a memory promises (`store.rs`) and what
-//! silicon does: it can only be read and written, and a write is what loss of
-//! power can interrupt. [`Pages`] is the medium of a virtual card; it never
-//! fails. `tear.rs` wraps any medium and takes its power away, `wear.rs` wears its
-//! cells out.
+//! silicon does: it can only be read and written, a write is what loss of power can
+//! interrupt, and its controller reads back what it wrote. [`Pages`] is the medium of
+//! a virtual card; it never fails. `tear.rs` wraps any medium and takes its power away,
+//! `wear.rs` wears its cells out.
 
 use core::fmt;
 use std::sync::Arc;
@@ -20,11 +20,10 @@ pub trait Medium {
     fn read(&self, at: u32, into: &mut [u8]);
 
     /// Replaces the bytes from address `at` on: one physical write, which loss
-    /// of power either prevents, or tears, or finds done.
-    fn write(&mut self, at: u32, bytes: &[u8]);
-
-    /// Whether these bytes stand from address `at` on: what a write left, read back.
-    fn holds(&self, at: u32, bytes: &[u8]) -> bool;
+    /// of power either prevents, or tears, or finds done. Whether the cells took it,
+    /// which the controller reads back; without power nobody learns it, and it is true.
+    #[must_use]
+    fn write(&mut self, at: u32, bytes: &[u8]) -> bool;
 
     /// A second medium with the same bytes and with power. From now on each sees its
     /// own writes only.
@@ -32,20 +31,6 @@ pub trait Medium {
     fn fork(&mut self) -> Self
     where
         Self: Sized;
-}
-
-/// Whether two slices of one length are equal: in words, since most are a word or an
-/// entry of the journal, for which a call costs more than the comparison.
-#[inline]
-fn same(a: &[u8], b: &[u8]) -> bool {
-    let (words, rest) = a.as_chunks::<8>();
-    let (others, remainder) = b.as_chunks::<8>();
-    let words = words.iter().zip(others);
-    let bytes = rest.iter().zip(remainder);
-    let difference = words.fold(0, |sum, (a, b)| {
-        sum | (u64::from_ne_bytes(*a) ^ u64::from_ne_bytes(*b))
-    });
-    bytes.fold(difference, |sum, (a, b)| sum | u64::from(a ^ b)) == 0
 }
 
 /// Bytes in a page.
@@ -98,27 +83,18 @@ impl Pages {
         }
     }
 
-    /// The general case: any range, over the edges of pages and of the medium.
-    #[cold]
-    fn holds_across(&self, at: u32, bytes: &[u8]) -> bool {
-        Parts::of(at, bytes.len()).all(|(index, start, part)| {
-            let bytes = &bytes[part];
-            match self.table.get(index) {
-                Some(page) => page.bytes()[start..][..bytes.len()] == *bytes,
-                None => bytes.iter().all(|byte| *byte == 0),
-            }
-        })
-    }
-
     /// The general case: any range, over the edges of pages and of the medium,
-    /// and pages that are shared.
+    /// and pages that are shared. Whether all of it lies on the medium.
     #[cold]
-    fn write_across(&mut self, at: u32, bytes: &[u8]) {
+    fn write_across(&mut self, at: u32, bytes: &[u8]) -> bool {
+        let mut whole = true;
         for (index, start, part) in Parts::of(at, bytes.len()) {
-            if let Some(page) = self.table.get_mut(index) {
-                page.own()[start..][..part.len()].copy_from_slice(&bytes[part]);
+            match self.table.get_mut(index) {
+                Some(page) => page.own()[start..][..part.len()].copy_from_slice(&bytes[part]),
+                None => whole = false,
             }
         }
+        whole
     }
 }
 
@@ -140,24 +116,15 @@ impl Medium for Pages {
     }
 
     #[inline]
-    fn write(&mut self, at: u32, bytes: &[u8]) {
+    fn write(&mut self, at: u32, bytes: &[u8]) -> bool {
         let (index, start) = (at as usize / PAGE, at as usize % PAGE);
         if let Some(Page::Own(page)) = self.table.get_mut(index)
             && let Some(place) = page.get_mut(start..start + bytes.len())
         {
             place.copy_from_slice(bytes);
+            true
         } else {
-            self.write_across(at, bytes);
-        }
-    }
-
-    #[inline]
-    fn holds(&self, at: u32, bytes: &[u8]) -> bool {
-        let (index, start) = (at as usize / PAGE, at as usize % PAGE);
-        let page = self.table.get(index).map(Page::bytes);
-        match page.and_then(|page| page.get(start..start + bytes.len())) {
-            Some(held) => same(held, bytes),
-            None => self.holds_across(at, bytes),
+            self.write_across(at, bytes)
         }
     }
 
@@ -280,7 +247,8 @@ mod tests {
                     let forked = (medium.fork(), model.clone());
                     forks.push(forked);
                 } else {
-                    medium.write(u32::try_from(at).expect("small"), &vec![byte; len]);
+                    let taken = medium.write(u32::try_from(at).expect("small"), &vec![byte; len]);
+                    prop_assert_eq!(taken, len == 0 || at + len <= SIZE);
                     let start = at.min(SIZE);
                     model[start..(at + len).min(SIZE).max(start)].fill(byte);
                 }
@@ -293,11 +261,11 @@ mod tests {
         #[test]
         fn what_lies_beyond_the_end_is_zero(at in any::<u32>(), len in 0_usize..5000) {
             let mut medium = Pages::new(4096);
-            medium.write(0, &[7; SIZE]);
+            prop_assert!(medium.write(0, &[7; SIZE]));
             let mut into = vec![9; len];
             medium.read(at, &mut into);
-            medium.write(at, &into);
             let within = SIZE.saturating_sub(at as usize).min(len);
+            prop_assert_eq!(medium.write(at, &into), within == len);
             prop_assert!(into[..within].iter().all(|byte| *byte == 7));
             prop_assert!(into[within..].iter().all(|byte| *byte == 0));
         }
@@ -307,11 +275,11 @@ mod tests {
     fn a_fork_holds_nothing_alone_until_it_writes() {
         let mut medium = Pages::new(128 * 1024);
         assert_eq!(medium.own_bytes(), 0);
-        medium.write(0, &[1; 128 * 1024]);
+        assert!(medium.write(0, &[1; 128 * 1024]));
         assert_eq!(medium.own_bytes(), 128 * 1024);
         let mut fork = medium.fork();
         assert_eq!((medium.own_bytes(), fork.own_bytes()), (0, 0));
-        fork.write(1023, &[2, 2]);
+        assert!(fork.write(1023, &[2, 2]));
         assert_eq!((medium.own_bytes(), fork.own_bytes()), (0, 2 * PAGE));
     }
 }

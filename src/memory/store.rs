@@ -7,7 +7,7 @@
 use core::cell::Cell;
 use core::fmt;
 
-use super::journal::{Journal, JournalSize, Kind, burn, read_array};
+use super::journal::{Journal, JournalSize, Kind, read_array};
 use super::medium::{Medium, Pages};
 use super::tear::Tear;
 
@@ -173,7 +173,8 @@ impl<M: Medium> Store<M> {
         let mut store = Store::around(medium);
         if let Some(journal) = journal {
             let base = journal.end() + HEADER_LEN;
-            store.medium.write(journal.end(), &base.to_be_bytes());
+            // Where the cells do not take it, there is no room for an object.
+            let _ = store.medium.write(journal.end(), &base.to_be_bytes());
         }
         store.recover();
         store
@@ -274,7 +275,7 @@ impl<M: Medium> Store<M> {
         let alone = self.enter();
         // Free memory belongs to nobody: only the step of `top` is an update.
         let taken = clear(&mut self.medium, at + HEADER_LEN, top)
-            && burn(&mut self.medium, at, &[a, b, c, d, owner.0, 0, 0, 0]);
+            && self.medium.write(at, &[a, b, c, d, owner.0, 0, 0, 0]);
         if !taken {
             self.raise(Fault::Worn);
         }
@@ -470,7 +471,7 @@ impl<M: Medium> Store<M> {
             self.raise(fault);
             return false;
         }
-        let taken = burn(&mut self.medium, at, bytes);
+        let taken = self.medium.write(at, bytes);
         if !taken {
             self.raise(Fault::Worn);
             if !known && kind == Kind::Latch {
@@ -659,7 +660,7 @@ fn clear(medium: &mut impl Medium, at: u32, end: u32) -> bool {
         medium.read(at, part);
         if part.iter().any(|byte| *byte != 0) {
             part.fill(0);
-            if !burn(medium, at, part) {
+            if !medium.write(at, part) {
                 return false;
             }
         }
@@ -953,11 +954,11 @@ mod tests {
         let first = store.first().expect("just allocated").reference().number();
         for (at, reason) in [(9, Damaged::Plate), (first - 6, Damaged::Objects)] {
             let mut medium = store.medium_mut().fork();
-            medium.write(at, &[0x55]);
+            assert!(medium.write(at, &[0x55]));
             assert_eq!(Store::open(medium).err(), Some(reason));
         }
         let mut medium = store.medium_mut().fork();
-        medium.write(32, &[0x55; 32]);
+        assert!(medium.write(32, &[0x55; 32]));
         assert_eq!(Store::open(medium).err(), Some(Damaged::Journal));
         assert!(Store::open(store.medium_mut().fork()).is_ok());
     }
@@ -972,7 +973,7 @@ mod tests {
         for at in 0..8192 {
             for bytes in [&[0][..], &[0xFF], &[0xFF; 8], &[0x80]] {
                 let mut medium = store.medium_mut().fork();
-                medium.write(at, bytes);
+                let _ = medium.write(at, bytes);
                 let Ok(mut store) = Store::open(medium) else {
                     continue;
                 };

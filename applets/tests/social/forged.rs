@@ -95,7 +95,7 @@ fn a_forged_memory_neither_hangs_the_card_nor_takes_its_host_down() {
         for at in (0..object.len()).map(|offset| own.number() + offset) {
             for byte in [0x00, 0x01, 0x7F, 0xFF] {
                 let mut pages = issued.pages();
-                pages.write(at, &[byte]);
+                assert!(pages.write(at, &[byte]));
                 drive(pages, &commands);
             }
         }
@@ -103,7 +103,7 @@ fn a_forged_memory_neither_hangs_the_card_nor_takes_its_host_down() {
         for at in (own.number()..own.number() + object.len()).step_by(4) {
             for reference in [own, before] {
                 let mut pages = issued.pages();
-                pages.write(at, &reference.number().to_be_bytes());
+                assert!(pages.write(at, &reference.number().to_be_bytes()));
                 drive(pages, &commands);
             }
         }
