@@ -299,7 +299,7 @@ fn told(decoded: &Decoded) -> String {
     match (decoded.text(), decoded.fault()) {
         ("", _) => "-".to_owned(),
         (text, None) => text.to_owned(),
-        (text, Some(fault)) => format!("{text} ({fault} 编码有误)"),
+        (text, Some(fault)) => format!("{text} ({fault} {})", fault.words_zh()),
     }
 }
 

@@ -474,8 +474,13 @@ fn line(zh: &str, en: &str, value: &str) -> [String; 3] {
 
 fn base_lines(base: &BaseData) -> Vec<[String; 3]> {
     let facts = &base.facts;
-    vec![
-        line("姓名", "name", &base.name),
+    let fault = base.name_fault.map(|fault| {
+        let words = format!("{} {fault}", fault.words_zh());
+        line("姓名有误", "fault in the name", &words)
+    });
+    let mut lines = vec![line("姓名", "name", &base.name)];
+    lines.extend(fault);
+    lines.extend([
         line("社会保障号码", "social security number", &base.number),
         line("卡号", "card number", &facts.card_number),
         line("发卡地区", "region", &facts.identity.region_digits()),
@@ -483,7 +488,8 @@ fn base_lines(base: &BaseData) -> Vec<[String; 3]> {
         line("发卡日期", "date of issue", &facts.issued),
         line("卡有效期", "valid until", &facts.expires),
         line("终端机编号", "terminal", &base.terminal),
-    ]
+    ]);
+    lines
 }
 
 /// The values of an address with the names of their items.

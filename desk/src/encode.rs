@@ -345,6 +345,23 @@ pub fn decode_name(name: &[u8], continuation: &[u8]) -> Decoded {
 }
 
 impl DecodeError {
+    /// What it says, in Chinese.
+    #[must_use]
+    pub fn words_zh(&self) -> String {
+        match self {
+            DecodeError::Cut { at, from } => {
+                format!("第{at}个字符（自第{from}字节起）被截断")
+            }
+            DecodeError::Code { at, from, byte } => {
+                format!("第{at}个字符（第{from}字节'{byte:02X}'）不是字符编码")
+            }
+            DecodeError::Control { at, from, byte } => {
+                format!("第{at}个字符（第{from}字节'{byte:02X}'）是控制字符")
+            }
+            DecodeError::Digit { at } => format!("第{at}位是填充，其后仍有数字"),
+        }
+    }
+
     /// The same, where so many characters and bytes stand before.
     const fn after(self, chars: usize, bytes: usize) -> DecodeError {
         match self {

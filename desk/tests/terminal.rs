@@ -3,7 +3,7 @@
 use cardlab::fen::Fen;
 use cardlab::icc::{Icc, Lost};
 use cardlab::os::Card;
-use cardlab_desk::encode::hexadecimal;
+use cardlab_desk::encode::{self, DecodeError, hexadecimal};
 use cardlab_desk::hsm::TestRoot;
 use cardlab_desk::issue::issue;
 use cardlab_desk::medical::Amounts;
@@ -146,6 +146,76 @@ fn base_data_are_those_of_the_card_in_the_order_of_the_interface() {
         );
         assert!(fields[3].starts_with(&format!("{}D156000005", fields[0])));
         assert_eq!(fields[3].len(), 32);
+    }
+}
+
+/// A card of another issuer, which wrote the holder's name in its own way.
+struct Named {
+    card: Card,
+    /// The name, as far as its place goes, and what goes on.
+    parts: [(u8, Vec<u8>); 2],
+}
+
+impl Icc for Named {
+    fn power_on(&mut self) -> Result<Vec<u8>, Lost> {
+        self.card.power_on()
+    }
+
+    fn reset(&mut self) -> Result<Vec<u8>, Lost> {
+        self.card.reset()
+    }
+
+    fn power_off(&mut self) {
+        self.card.power_off();
+    }
+
+    fn transmit(&mut self, command: &[u8], response: &mut Vec<u8>) -> Result<(), Lost> {
+        self.card.transmit(command, response)?;
+        for (tag, value) in &self.parts {
+            if command.starts_with(&[0x00, 0xB2, *tag]) && response.first() == Some(tag) {
+                response[2..2 + value.len()].copy_from_slice(value);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A name cut where its place ends, between two bytes of a character or not.
+fn cut(name: &str) -> [(u8, Vec<u8>); 2] {
+    let bytes = encode::an(name, 50).unwrap();
+    let (head, rest) = bytes.split_at(30);
+    [(0x09, head.to_vec()), (0x4E, rest.to_vec())]
+}
+
+#[test]
+fn a_name_that_is_cut_in_a_character_is_told_with_the_place() {
+    let long = format!("a{}", "周".repeat(16));
+    let four = format!("{}𬭎李", "周".repeat(14));
+    // 1.0 has no continuation: what does not fit is lost.
+    let lost = format!("a{}\u{FFFD}", "周".repeat(14));
+    let both = Some(DecodeError::Cut { at: 16, from: 30 });
+    for (profile, name, read, fault) in [
+        ("national-1.0", &long, &lost, both),
+        ("national-2.0", &long, &long, both),
+        ("national-3.0", &long, &long, both),
+        (
+            "henan-3.0",
+            &four,
+            &four,
+            Some(DecodeError::Cut { at: 15, from: 29 }),
+        ),
+        ("henan-2.0", &"周".repeat(16), &"周".repeat(16), None),
+    ] {
+        let (card, _) = card(profile);
+        let mut card = Named {
+            card,
+            parts: cut(name),
+        };
+        let mut module = module();
+        let base = terminal(&mut card, &mut module, Policy::default()).read_base();
+        let base = base.unwrap();
+        assert_eq!((&base.name, base.name_fault), (read, fault), "{profile}");
+        assert!(base.to_string().contains(&format!("|{read}|")), "{profile}");
     }
 }
 

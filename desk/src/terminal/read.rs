@@ -2,7 +2,7 @@
 
 use super::address::{Address, Data, FileAddress, FileData, ItemAddress};
 use super::{AuthType, Facts, Failure, SSSE, Terminal, Visit};
-use crate::encode::{self, Decoded, hexadecimal};
+use crate::encode::{self, DecodeError, Decoded, hexadecimal};
 use crate::profile::{Directory, File, Format, Item, Kind, Record, SpecVersion};
 use cardlab::apdu::Sw;
 use core::fmt;
@@ -21,6 +21,9 @@ pub struct BaseData {
     pub number: String,
     /// The name, with its continuation.
     pub name: String,
+    /// What is wrong with the bytes of the name, if anything: a character cut in two
+    /// between its two items, say. The string of the interface has no place for it.
+    pub name_fault: Option<DecodeError>,
     /// The terminal's number, 12 digits.
     pub terminal: String,
     /// The number of the terminal as a device.
@@ -65,12 +68,12 @@ impl Terminal<'_> {
             _ => self.record(0x4E, 0x00, 20)?.1,
         };
         let name = encode::decode_name(&name, &continuation);
-        let name = name.text().to_owned();
         let terminal = hexadecimal(&self.module.terminal_number()?);
         Ok(BaseData {
             facts: visit.facts,
             number,
-            name,
+            name: name.text().to_owned(),
+            name_fault: name.fault(),
             terminal,
             device: self.policy.device.clone(),
         })
