@@ -12,6 +12,7 @@
 //! floor, never the operating system.
 
 pub mod certificate;
+mod challenge;
 pub mod debit;
 pub mod isd;
 pub mod pse;

@@ -4,8 +4,9 @@ use crate::Stop;
 use crate::card::{self, Which};
 use anyhow::{Context as _, bail};
 use cardlab::fen::Fen;
-use cardlab::icc::{Icc, Lost};
+use cardlab::icc::Icc;
 use cardlab::link::pcsc::Pcscd;
+use cardlab::link::pulled::{self, Pulled};
 use cardlab::link::tap::Tap;
 use cardlab_conformance::verdict::Exit;
 use cardlab_desk::hsm::TestRoot;
@@ -126,6 +127,15 @@ enum When {
     Before,
     /// After it took the command, before it answers
     After,
+}
+
+impl From<When> for pulled::When {
+    fn from(when: When) -> pulled::When {
+        match when {
+            When::Before => pulled::When::Before,
+            When::After => pulled::When::After,
+        }
+    }
 }
 
 /// Where the card is, and what the terminal goes by.
@@ -308,10 +318,10 @@ impl At {
             amounts,
             time: now(),
         };
-        let pulled = Pulled {
-            card: self.card()?,
-            at: pay.pull.map(|when| (ins, when)),
-        };
+        let mut pulled = Pulled::new(self.card()?);
+        if let Some(when) = pay.pull {
+            pulled.pull_at(ins, when.into());
+        }
         let mut card = Heard::new("card", pulled, self.trace);
         let mut module = self.module(&layouts)?;
         let mut terminal = Terminal::new(&mut card, &mut *module, &layouts, policy);
@@ -591,41 +601,6 @@ impl cardlab_desk::terminal::HsmLink for Overheard {
             let _ = writeln!(io::stderr(), "hsm > {ask}\nhsm < {shown}");
         }
         answer
-    }
-}
-
-/// A card that is pulled once, at a command.
-struct Pulled {
-    card: Box<dyn Icc>,
-    at: Option<(u8, When)>,
-}
-
-impl Icc for Pulled {
-    fn power_on(&mut self) -> Result<Vec<u8>, Lost> {
-        self.card.power_on()
-    }
-
-    fn reset(&mut self) -> Result<Vec<u8>, Lost> {
-        self.card.reset()
-    }
-
-    fn power_off(&mut self) {
-        self.card.power_off();
-    }
-
-    fn transmit(&mut self, command: &[u8], response: &mut Vec<u8>) -> Result<(), Lost> {
-        match self.at {
-            Some((ins, when)) if command.get(1) == Some(&ins) => {
-                self.at = None;
-                if when == When::After {
-                    self.card.transmit(command, response)?;
-                }
-                response.clear();
-                self.card.power_off();
-                Err(Lost::Link("the card was pulled".to_owned()))
-            }
-            _ => self.card.transmit(command, response),
-        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::case::Case;
 use crate::monitor::Violation;
-use crate::session::Exchange;
+use crate::record::Exchange;
 use crate::verdict::Verdict;
 use cardlab::apdu::Sw;
 use std::time::Duration;

@@ -12,6 +12,7 @@ pub mod explain;
 pub mod generate;
 pub mod monitor;
 pub mod plan;
+pub mod record;
 pub mod report;
 pub mod requirement;
 pub mod runner;

@@ -13,10 +13,11 @@ use crate::case::{
     PowerStep, Secured, Step, TerminalStep, Whose,
 };
 use crate::expect::Expect;
-use crate::monitor::{Facts, Monitors, Powers, Violation, Watched, repeat};
+use crate::monitor::{Facts, Monitors, Violation, Watched, repeat};
+use crate::record::{Exchange, Record, Recorded};
 use crate::said::{Gives, Said};
 use crate::subject::Subject;
-use crate::terminal::{self, Recorded, Window};
+use crate::terminal::{self, Window};
 use cardlab::apdu::{Command, Response, Sw};
 use cardlab::crypto::sm2::{IDENTITY, MESSAGE_MAX, OVERHEAD, PublicKey};
 use cardlab::crypto::{Key, derive};
@@ -29,15 +30,6 @@ use cardlab_desk::pki::{self, Application, PUBLIC_HEAD, Pair, PkiError, Token, W
 use cardlab_desk::profile::{FirstChange, Profile, Purpose};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-
-/// One command and its answer, as they were on the wire.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Exchange {
-    /// The command APDU.
-    pub command: Vec<u8>,
-    /// The response APDU; empty where none came.
-    pub response: Vec<u8>,
-}
 
 /// Why a step could not be carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,7 +83,7 @@ impl Icc for Held<'_> {
 
 /// The conversation.
 pub struct Session<'s> {
-    card: Watched<'s, Held<'s>>,
+    card: Recorded<Watched<'s, Held<'s>>>,
     subject: &'s dyn Subject,
     profile: &'s Profile,
     /// Data kept by name, and the profile's values.
@@ -113,9 +105,6 @@ pub struct Session<'s> {
     texts: BTreeMap<String, String>,
     /// The terminal of the case, once it was used.
     window: Option<Window>,
-    /// All that went over the wire.
-    trace: Vec<Exchange>,
-    powers: Powers,
 }
 
 /// Eight bytes that a terminal chooses; any will do, these are in the public traces.
@@ -198,7 +187,10 @@ impl<'s> Session<'s> {
         }
         let card = Held::Tearable(self.tearable()?.fork());
         Some(Session {
-            card: Watched::new(card, self.card.monitors().clone()),
+            card: Recorded {
+                icc: Watched::new(card, self.card.icc.monitors().clone()),
+                record: self.card.record.clone(),
+            },
             subject: self.subject,
             profile: self.profile,
             kept: self.kept.clone(),
@@ -211,14 +203,12 @@ impl<'s> Session<'s> {
             said: self.said.clone(),
             texts: self.texts.clone(),
             window: None,
-            trace: self.trace.clone(),
-            powers: self.powers.clone(),
         })
     }
 
     /// The card, where its power can be cut.
     pub fn tearable(&mut self) -> Option<&mut Box<dyn Tearable>> {
-        match self.card.card() {
+        match self.card.icc.card() {
             Held::Card(_) => None,
             Held::Tearable(card) => Some(card),
         }
@@ -244,8 +234,8 @@ impl<'s> Session<'s> {
             profile,
             as_issued: true,
         };
-        let mut card = Watched::new(card, Monitors::new(Some(facts)));
-        let atr = card.power_on()?;
+        let mut icc = Watched::new(card, Monitors::new(Some(facts)));
+        let atr = icc.power_on()?;
         let mut kept = BTreeMap::new();
         kept.insert("atr".to_owned(), atr);
         kept.insert("profile_atr".to_owned(), profile.atr.clone());
@@ -260,7 +250,10 @@ impl<'s> Session<'s> {
         kept.insert("cert".to_owned(), pki::APPLICATION.as_bytes().to_vec());
         let pin = profile.pin.initial.clone().unwrap_or_default();
         Ok(Session {
-            card,
+            card: Recorded {
+                icc,
+                record: Record::default(),
+            },
             subject,
             profile,
             kept,
@@ -278,8 +271,6 @@ impl<'s> Session<'s> {
             said: None,
             texts: BTreeMap::new(),
             window: None,
-            trace: Vec::new(),
-            powers: Powers::new(),
         })
     }
 
@@ -300,8 +291,6 @@ impl<'s> Session<'s> {
     /// # Errors
     /// [`Trouble::Lost`].
     pub fn cycle(&mut self) -> Result<Vec<u8>, Trouble> {
-        self.powers.push((self.trace.len(), PowerStep::Cycle));
-        self.card.power_off();
         Ok(self.card.power_on()?)
     }
 
@@ -309,7 +298,10 @@ impl<'s> Session<'s> {
     /// of the exchange.
     #[must_use]
     pub fn end(self) -> (Vec<Exchange>, Vec<Violation>) {
-        (self.trace, self.card.into_monitors().into_violations())
+        (
+            self.card.record.trace,
+            self.card.icc.into_monitors().into_violations(),
+        )
     }
 
     /// Asks a second card the same; where it answers otherwise, that is a violation too.
@@ -317,8 +309,8 @@ impl<'s> Session<'s> {
         let Ok(mut card) = self.subject.fresh() else {
             return;
         };
-        if let Ok(Some(violation)) = repeat(&mut *card, &self.trace, &self.powers) {
-            self.card.add(violation);
+        if let Ok(Some(violation)) = repeat(&mut *card, &self.card.record) {
+            self.card.icc.add(violation);
         }
     }
 
@@ -403,10 +395,7 @@ impl<'s> Session<'s> {
             Action::Power(power) => {
                 let atr = match power {
                     PowerStep::Cycle => self.cycle()?,
-                    PowerStep::Reset => {
-                        self.powers.push((self.trace.len(), PowerStep::Reset));
-                        self.card.reset()?
-                    }
+                    PowerStep::Reset => self.card.reset()?,
                 };
                 Ok((atr, Sw::OK))
             }
@@ -443,17 +432,11 @@ impl<'s> Session<'s> {
         let seed = self.subject.seed();
         let seed = seed.ok_or(Trouble::Unavailable("keys whose root is one for tests"))?;
         let step = self.filled(step)?;
-        let recorded = Recorded {
-            card: &mut self.card,
-            trace: &mut self.trace,
-            powers: &mut self.powers,
-            pulled: None,
-        };
         let window = match &mut self.window {
             Some(window) => window,
             none => none.insert(Window::open(self.profile, seed).map_err(Trouble::Case)?),
         };
-        let outcome = terminal::run(&step, window, recorded, seed, self.profile);
+        let outcome = terminal::run(&step, window, &mut self.card, seed, self.profile);
         let outcome = outcome.map_err(Trouble::Case)?;
         if let Some(lost) = outcome.lost {
             return Err(Trouble::Lost(lost));
@@ -608,7 +591,7 @@ impl<'s> Session<'s> {
         self.asked = command.first_chunk().copied();
         if expect.is_some()
             && let Some((after_writes, cells)) = self.wear.take()
-            && let Held::Tearable(icc) = self.card.card()
+            && let Held::Tearable(icc) = self.card.icc.card()
         {
             icc.wear(Worn {
                 after_writes,
@@ -646,12 +629,7 @@ impl<'s> Session<'s> {
 
     fn transmit(&mut self, command: &[u8]) -> Result<(Vec<u8>, Sw), Trouble> {
         let mut response = Vec::new();
-        let sent = self.card.transmit(command, &mut response);
-        self.trace.push(Exchange {
-            command: command.to_vec(),
-            response: response.clone(),
-        });
-        sent?;
+        self.card.transmit(command, &mut response)?;
         let answer = Response::parse(&response).ok_or_else(|| {
             Trouble::Lost(Lost::Link(format!("an answer of {} bytes", response.len())))
         })?;
@@ -977,11 +955,7 @@ impl<'s> Session<'s> {
     fn certificate_check(&mut self, check: CertificateCheck) -> Result<(Vec<u8>, Sw), Trouble> {
         let unknown = Trouble::Unavailable("the certificate of the authority");
         let authority = self.subject.authority().ok_or(unknown)?;
-        let mut recorder = Recorder {
-            icc: &mut self.card,
-            trace: &mut self.trace,
-        };
-        let mut application = match Application::select(&mut recorder) {
+        let mut application = match Application::select(&mut self.card) {
             Ok(application) => application,
             Err(PkiError::Lost(lost)) => return Err(Trouble::Lost(lost)),
             Err(error) => return Ok((error.to_string().into_bytes(), WRONG_CODE)),
@@ -1116,35 +1090,6 @@ impl<'s> Session<'s> {
         let data = purchase.debit_data(mac1);
         let answer = self.command([0xB0, 0x2C, 0x01, 0x00], &data, 256, expect)?;
         Ok(proven(answer, &[tac, mac2].concat()))
-    }
-}
-
-/// A card of which all that goes over the wire is kept.
-struct Recorder<'r> {
-    icc: &'r mut dyn Icc,
-    trace: &'r mut Vec<Exchange>,
-}
-
-impl Icc for Recorder<'_> {
-    fn power_on(&mut self) -> Result<Vec<u8>, Lost> {
-        self.icc.power_on()
-    }
-
-    fn reset(&mut self) -> Result<Vec<u8>, Lost> {
-        self.icc.reset()
-    }
-
-    fn power_off(&mut self) {
-        self.icc.power_off();
-    }
-
-    fn transmit(&mut self, command: &[u8], response: &mut Vec<u8>) -> Result<(), Lost> {
-        let sent = self.icc.transmit(command, response);
-        self.trace.push(Exchange {
-            command: command.to_vec(),
-            response: response.clone(),
-        });
-        sent
     }
 }
 

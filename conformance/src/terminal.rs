@@ -4,11 +4,10 @@
 //! an HSM or a PSAM; the layouts are the national ones, and for the card's version that of its
 //! profile.
 
-use crate::case::{Function, ModuleKind, PowerStep, Pull, TerminalStep};
-use crate::monitor::Powers;
+use crate::case::{Function, ModuleKind, Pull, TerminalStep};
 use crate::said::Said;
-use crate::session::Exchange;
 use cardlab::icc::{Icc, Lost};
+use cardlab::link::pulled::{Pulled, When};
 use cardlab_desk::hsm::TestRoot;
 use cardlab_desk::medical::Amounts;
 use cardlab_desk::profile::Profile;
@@ -18,59 +17,6 @@ use cardlab_desk::terminal::{
     Terminal, TestHost, TestHsm,
 };
 use std::sync::OnceLock;
-
-/// The card, recorded, and pulled where the step says so.
-pub(crate) struct Recorded<'r> {
-    /// The card.
-    pub(crate) card: &'r mut dyn Icc,
-    /// Where its exchanges go.
-    pub(crate) trace: &'r mut Vec<Exchange>,
-    /// Where it is noted that it was given power anew.
-    pub(crate) powers: &'r mut Powers,
-    /// The instruction at which it is pulled.
-    pub(crate) pulled: Option<(u8, Pull)>,
-}
-
-impl Icc for Recorded<'_> {
-    fn power_on(&mut self) -> Result<Vec<u8>, Lost> {
-        self.powers.push((self.trace.len(), PowerStep::Cycle));
-        self.card.power_off();
-        self.card.power_on()
-    }
-
-    fn reset(&mut self) -> Result<Vec<u8>, Lost> {
-        self.card.reset()
-    }
-
-    fn power_off(&mut self) {
-        self.card.power_off();
-    }
-
-    fn transmit(&mut self, command: &[u8], response: &mut Vec<u8>) -> Result<(), Lost> {
-        let pulled = self.pulled.take_if(|(ins, _)| command.get(1) == Some(ins));
-        if let Some((_, when)) = pulled {
-            if when == Pull::After {
-                self.card.transmit(command, response)?;
-                self.record(command, response);
-            }
-            response.clear();
-            self.card.power_off();
-            return Err(Lost::Link("the card was pulled".to_owned()));
-        }
-        let sent = self.card.transmit(command, response);
-        self.record(command, response);
-        sent
-    }
-}
-
-impl Recorded<'_> {
-    fn record(&mut self, command: &[u8], response: &[u8]) {
-        self.trace.push(Exchange {
-            command: command.to_vec(),
-            response: response.to_vec(),
-        });
-    }
-}
 
 /// What a step came to.
 pub(crate) struct Outcome {
@@ -126,7 +72,7 @@ impl Window {
 pub(crate) fn run(
     step: &TerminalStep,
     window: &mut Window,
-    mut card: Recorded<'_>,
+    card: &mut dyn Icc,
     seed: u64,
     profile: &Profile,
 ) -> Result<Outcome, String> {
@@ -141,12 +87,19 @@ pub(crate) fn run(
         initial_pin_transacts: step.initial_pin,
         device: String::new(),
     };
-    card.pulled = step.pulled.and_then(|when| match step.function {
+    let mut card = Pulled::new(card);
+    let pull = step.pulled.and_then(|when| match step.function {
         Function::Debit(_) => Some((DEBIT, when)),
         Function::Load(_) => Some((CREDIT, when)),
         _ => None,
     });
-    let pulled = card.pulled.is_some();
+    if let Some((ins, when)) = pull {
+        let when = match when {
+            Pull::Before => When::Before,
+            Pull::After => When::After,
+        };
+        card.pull_at(ins, when);
+    }
     let module: &mut dyn SecurityModule = match (step.module, &mut window.psam) {
         (ModuleKind::Hsm, _) => &mut window.hsm,
         (ModuleKind::Psam, Some(psam)) => psam,
@@ -209,8 +162,10 @@ pub(crate) fn run(
         window.pending = Some(open.clone());
     }
     let lost = match &result {
-        Err(Failure::NoAnswer(lost) | Failure::NoCard(lost)) if !pulled => Some(lost.clone()),
-        Err(Failure::NotPowered) if !pulled => Some(Lost::NoPower),
+        Err(Failure::NoAnswer(lost) | Failure::NoCard(lost)) if pull.is_none() => {
+            Some(lost.clone())
+        }
+        Err(Failure::NotPowered) if pull.is_none() => Some(Lost::NoPower),
         _ => None,
     };
     let said = match result {

@@ -2,6 +2,7 @@
 
 use cardlab::fen::Fen;
 use cardlab::icc::{Icc, Lost};
+use cardlab::link::pulled::{Pulled, When};
 use cardlab::os::Card;
 use cardlab_desk::encode::{self, DecodeError, hexadecimal};
 use cardlab_desk::hsm::TestRoot;
@@ -182,7 +183,7 @@ impl Icc for Named {
 
 /// A name cut where its place ends, between two bytes of a character or not.
 fn cut(name: &str) -> [(u8, Vec<u8>); 2] {
-    let bytes = encode::an(name, 50).unwrap();
+    let bytes = encode::an(name, 50).expect("a name");
     let (head, rest) = bytes.split_at(30);
     [(0x09, head.to_vec()), (0x4E, rest.to_vec())]
 }
@@ -483,54 +484,22 @@ fn money_is_loaded_paid_and_listed() {
     }
 }
 
-/// A card that is pulled at a command: before it gets there, or before its answer does.
-struct Pulled {
-    card: Card,
-    ins: u8,
-    arrives: bool,
-}
-
-impl Icc for Pulled {
-    fn power_on(&mut self) -> Result<Vec<u8>, Lost> {
-        self.card.power_on()
-    }
-
-    fn reset(&mut self) -> Result<Vec<u8>, Lost> {
-        self.card.reset()
-    }
-
-    fn power_off(&mut self) {
-        self.card.power_off();
-    }
-
-    fn transmit(&mut self, command: &[u8], response: &mut Vec<u8>) -> Result<(), Lost> {
-        if command.get(1) != Some(&self.ins) {
-            return self.card.transmit(command, response);
-        }
-        if self.arrives {
-            self.card.transmit(command, response)?;
-        }
-        response.clear();
-        self.ins = 0xFF;
-        self.card.power_off();
-        Err(Lost::Link("the card was pulled".to_owned()))
-    }
-}
-
 #[test]
 fn a_pulled_card_says_when_it_comes_back_whether_it_took_the_money() {
     for (name, mut issued, profile, mut module) in every(Profile::shipped()) {
-        for (ins, arrives) in [(0x2C, true), (0x2C, false), (0x2A, true), (0x2A, false)] {
-            let mut pulled = Pulled {
-                card: issued.fork(),
-                ins: 0xFF,
-                arrives,
-            };
+        for (ins, when) in [
+            (0x2C, When::After),
+            (0x2C, When::Before),
+            (0x2A, When::After),
+            (0x2A, When::Before),
+        ] {
+            let arrives = when == When::After;
+            let mut pulled = Pulled::new(issued.fork());
             let mut host = host(&profile);
             let loaded =
                 terminal(&mut pulled, &mut *module, keyed(PIN)).load(&payment(500), &mut host);
             let balance = receipt(loaded).balance.unwrap().count();
-            pulled.ins = ins;
+            pulled.pull_at(ins, when);
             let mut terminal = terminal(&mut pulled, &mut *module, keyed(PIN));
             let result = match ins {
                 0x2C => terminal.debit(&payment(100)),
@@ -556,11 +525,8 @@ fn a_pulled_card_says_when_it_comes_back_whether_it_took_the_money() {
 fn another_card_does_not_answer_for_the_pulled_one() {
     let (first, profile) = card("henan-2.0");
     let (mut second, _) = card("national-2.0");
-    let mut pulled = Pulled {
-        card: first,
-        ins: 0x2A,
-        arrives: true,
-    };
+    let mut pulled = Pulled::new(first);
+    pulled.pull_at(0x2A, When::After);
     let mut module = module();
     let mut host = host(&profile);
     let mut before = terminal(&mut pulled, &mut module, keyed(PIN));

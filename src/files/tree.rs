@@ -323,6 +323,20 @@ impl Directory {
         ctx.write(self.object, AT_LIFE, &[life as u8]);
     }
 
+    /// Ends its creation: from now on its rules hold.
+    ///
+    /// # Errors
+    /// '6985' where they already do.
+    pub fn activate(&self, ctx: &mut Ctx<'_>) -> Result<(), Sw> {
+        match self.life() {
+            Life::Creation => {
+                self.set_life(ctx, Life::Activated);
+                Ok(())
+            }
+            Life::Activated | Life::Blocked => Err(Sw::CONDITIONS_NOT_MET),
+        }
+    }
+
     /// The object that the applet attached to it: its keys, say.
     #[must_use]
     #[inline]

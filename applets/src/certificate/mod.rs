@@ -54,6 +54,7 @@ mod issue;
 mod key;
 mod pin;
 
+use crate::challenge::Drawn;
 use cardlab::aid::Aid;
 use cardlab::apdu::{Command, Sw};
 use cardlab::applet::{Applet, Ctx, Install, Module, Outcome, Plan, Transient};
@@ -75,9 +76,7 @@ pub struct Certificates {
     files: Files,
     user: Secret,
     administrator: Secret,
-    /// The latest random number drawn: its length, 0 for none, and up to 16 bytes,
-    /// filled with zeros.
-    challenge: Transient<[u8; 17]>,
+    challenge: Drawn,
     /// The key that came in with IMPORT SESSION KEY: whether there is one, and it.
     session: Transient<[u8; 17]>,
 }
@@ -168,7 +167,7 @@ impl Install for Certificates {
             files: Files::attach(plan),
             user: Secret::attach(plan),
             administrator: Secret::attach(plan),
-            challenge: plan.transient_on_deselect(),
+            challenge: Drawn::attach(plan),
             session: plan.transient_on_deselect(),
         }
     }

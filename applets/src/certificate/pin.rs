@@ -24,13 +24,7 @@ use zeroize::Zeroize;
 impl Certificates {
     /// GET CHALLENGE: a random number of 8 or 16 bytes in place of any before.
     pub(super) fn get_challenge(&self, ctx: &mut Ctx<'_>, len: u8) -> Outcome {
-        let mut kept = [0; 17];
-        kept[0] = len;
-        if let Some(drawn) = kept.get_mut(1..=usize::from(len)) {
-            ctx.random(drawn);
-            ctx.answer(drawn);
-        }
-        ctx.set(&self.challenge, kept);
+        self.challenge.draw(ctx, len);
         Ok(Reply::OK)
     }
 
@@ -143,13 +137,8 @@ impl Certificates {
 
     /// The random number drawn last, which is used up.
     fn take_challenge(&self, ctx: &mut Ctx<'_>) -> Result<[u8; 16], Sw> {
-        let [len, challenge @ ..] = ctx.get(&self.challenge);
-        ctx.set(&self.challenge, [0; 17]);
-        if len == 0 {
-            Err(Sw::REFERENCE_DATA_NOT_USABLE)
-        } else {
-            Ok(challenge)
-        }
+        let challenge = self.challenge.take(ctx).filled();
+        challenge.ok_or(Sw::REFERENCE_DATA_NOT_USABLE)
     }
 }
 

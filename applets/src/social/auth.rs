@@ -60,18 +60,6 @@ fn level_of_key(area: &Area, kid: u8) -> u8 {
     }
 }
 
-/// A random number drawn, 0 to 16 bytes.
-struct Challenge {
-    len: u8,
-    bytes: [u8; 16],
-}
-
-impl Challenge {
-    fn as_bytes(&self) -> &[u8] {
-        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
-    }
-}
-
 // Rights.
 impl SocialSecurity {
     /// Whether an operation is allowed here and now.
@@ -146,7 +134,7 @@ impl SocialSecurity {
         if !from.is_in_same_directory(to) {
             let rights = Rights(ctx.get(&self.rights)).within(from.shared_levels(to));
             ctx.set(&self.rights, rights.0);
-            ctx.set(&self.challenge, [0; 17]);
+            self.challenge.drop(ctx);
         }
         if from != to {
             self.files.set_area(ctx, to);
@@ -170,13 +158,7 @@ impl SocialSecurity {
     ///
     /// Source: social security card specification, part 5, 7.5.
     pub(super) fn get_challenge(&self, ctx: &mut Ctx<'_>, len: u8) -> Outcome {
-        let mut kept = [0; 17];
-        kept[0] = len;
-        if let Some(drawn) = kept.get_mut(1..=usize::from(len)) {
-            ctx.random(drawn);
-            ctx.answer(drawn);
-        }
-        ctx.set(&self.challenge, kept);
+        self.challenge.draw(ctx, len);
         Ok(Reply::OK)
     }
 
@@ -248,9 +230,7 @@ impl SocialSecurity {
     /// # Errors
     /// '6984'.
     fn session(&self, ctx: &mut Ctx<'_>, entry: &KeyEntry) -> Result<Expanded, Sw> {
-        let [len, bytes @ ..] = ctx.get(&self.challenge);
-        ctx.set(&self.challenge, [0; 17]);
-        let challenge = Challenge { len, bytes };
+        let challenge = self.challenge.take(ctx);
         let session = derive::session_key(&entry.key().expand(), challenge.as_bytes());
         session
             .map(|key| key.expand())

@@ -57,14 +57,8 @@ impl SocialSecurity {
     /// # Errors
     /// '6985' where they already do.
     pub(super) fn activate(&self, ctx: &mut Ctx<'_>, area: &Area) -> Outcome {
-        let directory = self.files.directory(ctx, area);
-        match directory.life() {
-            Life::Creation => {
-                directory.set_life(ctx, Life::Activated);
-                Ok(Reply::OK)
-            }
-            Life::Activated | Life::Blocked => Err(Sw::CONDITIONS_NOT_MET),
-        }
+        self.files.directory(ctx, area).activate(ctx)?;
+        Ok(Reply::OK)
     }
 
     /// WRITE KEY, into the current directory.

@@ -47,6 +47,7 @@ mod issue;
 mod medical;
 mod pin;
 
+use crate::challenge::Drawn;
 use cardlab::aid::Aid;
 use cardlab::apdu::{Command, Sw};
 use cardlab::applet::{Applet, Ctx, Install, Module, Nv, Outcome, OwnerPin, Plan, Transient};
@@ -74,8 +75,7 @@ pub struct SocialSecurity {
     must_change: Nv<bool>,
     /// Which keys were proven: 16 bits for each level of the current path.
     rights: Transient<u64>,
-    /// The latest random number drawn: its length, 0 for none, and up to 16 bytes.
-    challenge: Transient<[u8; 17]>,
+    challenge: Drawn,
     medical: medical::State,
 }
 
@@ -266,7 +266,7 @@ impl Install for SocialSecurity {
             pin: OwnerPin::attach(plan),
             must_change: plan.nv(),
             rights: plan.transient_on_deselect(),
-            challenge: plan.transient_on_deselect(),
+            challenge: Drawn::attach(plan),
             medical: medical::State::attach(plan),
         }
     }

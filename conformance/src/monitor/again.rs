@@ -6,26 +6,19 @@
 use super::catalogue::M11;
 use super::{Findings, Violation};
 use crate::case::PowerStep;
-use crate::session::Exchange;
+use crate::record::Record;
 use cardlab::icc::{Icc, Lost};
-
-/// What happened to the power, and before which exchange, from 0.
-pub(crate) type Powers = Vec<(usize, PowerStep)>;
 
 /// Repeats a conversation with a card without power; where its answers differ first.
 ///
 /// # Errors
 /// [`Lost`] where there is no ATR.
-pub(crate) fn repeat(
-    card: &mut dyn Icc,
-    trace: &[Exchange],
-    powers: &[(usize, PowerStep)],
-) -> Result<Option<Violation>, Lost> {
-    let mut powers = powers.iter().peekable();
+pub(crate) fn repeat(card: &mut dyn Icc, record: &Record) -> Result<Option<Violation>, Lost> {
+    let mut powers = record.powers.iter().peekable();
     let mut found = Findings::default();
     let mut response = Vec::new();
     card.power_on()?;
-    for (index, exchange) in trace.iter().enumerate() {
+    for (index, exchange) in record.trace.iter().enumerate() {
         while let Some((_, power)) = powers.next_if(|(at, _)| *at == index) {
             match power {
                 PowerStep::Cycle => {

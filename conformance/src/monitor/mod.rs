@@ -21,7 +21,7 @@ mod protocol;
 mod rights;
 mod tries;
 
-pub(crate) use again::{Powers, repeat};
+pub(crate) use again::repeat;
 pub use catalogue::{ALL, Monitor, Needs};
 
 use cardlab::apdu::{Command, Response, Sw};

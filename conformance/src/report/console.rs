@@ -6,7 +6,7 @@ use crate::event::{Event, Judged, Known, Run, Summary};
 use crate::expect::Expect;
 use crate::explain::Worded;
 use crate::monitor::Violation;
-use crate::session::Exchange;
+use crate::record::Exchange;
 use crate::verdict::Verdict;
 use indicatif::{ProgressBar, ProgressStyle};
 use owo_colors::{OwoColorize, Stream, Style};
