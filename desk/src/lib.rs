@@ -5,6 +5,7 @@
 
 pub mod bank;
 mod certify;
+pub mod emv;
 pub mod encode;
 pub mod host;
 pub mod hsm;

@@ -342,6 +342,7 @@ impl Application {
                     .object(tag!(0x5F30), &[0x02, 0x01])
                     .object(tag!(0x5F34), &[bcd_byte(self.sequence)])
                     .object(tag!(0x9F08), &[0x00, 0x30])
+                    .object(tag!(0x9F42), &YUAN)
                     .object(tag!(0x9F4A), &[0x82]);
             }),
         ));
@@ -515,7 +516,7 @@ pub(super) const fn bcd_byte(number: u8) -> u8 {
 }
 
 /// An amount as 12 packed digits.
-pub(super) fn amount(fen: Fen) -> [u8; 6] {
+pub(crate) fn amount(fen: Fen) -> [u8; 6] {
     let mut bytes = [0; 6];
     let mut rest = fen.count();
     for byte in bytes.iter_mut().rev() {

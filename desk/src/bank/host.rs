@@ -14,6 +14,7 @@
 //! | the counter is new                 | 05            |
 //! | the account: lost, stolen, closed, not active | 41, 43, 62, 62 |
 //! | the PIN is not blocked             | 75            |
+//! | the PIN, where one was sent        | 55            |
 //! | how many, and how much, on one day | 65, 61        |
 //! | a load fits the limit of e-cash    | 61            |
 //! | the balance                        | 51            |
@@ -54,6 +55,9 @@ pub struct Request {
     pub account: String,
     /// The card's sequence number.
     pub sequence: u8,
+    /// The PIN that was keyed in for the host: here in the clear, in life enciphered from
+    /// the PIN pad to the host's security module.
+    pub pin: Option<String>,
     /// Data elements by their tags.
     elements: BTreeMap<u32, Vec<u8>>,
 }
@@ -100,6 +104,7 @@ impl Request {
         Request {
             account: account.to_owned(),
             sequence,
+            pin: None,
             elements: BTreeMap::new(),
         }
     }
@@ -140,10 +145,14 @@ impl Request {
         Ok(self)
     }
 
+    /// A data element; `None` where it has none.
+    #[must_use]
+    pub fn get(&self, tag: Tag) -> Option<&[u8]> {
+        self.elements.get(&tag.value()).map(Vec::as_slice)
+    }
+
     fn element(&self, tag: Tag, says: &'static str) -> Result<&[u8], RequestError> {
-        let found = self.elements.get(&tag.value());
-        found
-            .map(Vec::as_slice)
+        self.get(tag)
             .ok_or(RequestError::Missing(tag.value(), says))
     }
 
@@ -156,7 +165,7 @@ impl Request {
         })
     }
 
-    fn read(&self) -> Result<Asked, RequestError> {
+    fn read(&self) -> Result<Asked<'_>, RequestError> {
         let mut signed = Vec::with_capacity(37);
         for (tag, len) in SIGNED {
             let value = self.element(tag, "the cryptogram is over it")?;
@@ -193,12 +202,13 @@ impl Request {
             kind,
             day,
             amount,
+            pin: self.pin.as_deref(),
         })
     }
 }
 
 /// What a request says.
-struct Asked {
+struct Asked<'r> {
     signed: Vec<u8>,
     atc: u16,
     issuer: IssuerData,
@@ -207,6 +217,7 @@ struct Asked {
     kind: u8,
     day: [u8; 3],
     amount: [u8; 6],
+    pin: Option<&'r str>,
 }
 
 /// The issuer application data, '9F10'.
@@ -384,6 +395,8 @@ pub struct Account {
     pub daily_sum: Fen,
     /// The most that its electronic cash may hold.
     pub cash_limit: Fen,
+    /// The PIN that is right on line; `None` takes any.
+    pub pin: Option<String>,
     last_atc: Option<u16>,
     day: [u8; 3],
     count: u32,
@@ -401,6 +414,7 @@ impl Account {
             daily_count: 20,
             daily_sum: Fen::new(5_000_000),
             cash_limit: Fen::new(100_000),
+            pin: None,
             last_atc: None,
             day: [0; 3],
             count: 0,
@@ -434,6 +448,8 @@ pub enum Reason {
     Inactive,
     /// No try at the PIN is left.
     PinBlocked,
+    /// The PIN that was sent is wrong.
+    WrongPin,
     /// Too many transactions on one day.
     TooMany,
     /// Too much on one day, or more than electronic cash may hold.
@@ -457,6 +473,7 @@ impl Reason {
             Reason::Stolen => *b"43",
             Reason::Closed | Reason::Inactive => *b"62",
             Reason::PinBlocked => *b"75",
+            Reason::WrongPin => *b"55",
             Reason::TooMany => *b"65",
             Reason::TooMuch => *b"61",
             Reason::NotEnough => *b"51",
@@ -478,6 +495,7 @@ impl Reason {
             Reason::Closed => "the account is closed",
             Reason::Inactive => "the account was never activated",
             Reason::PinBlocked => "no try at the PIN is left",
+            Reason::WrongPin => "the PIN is wrong",
             Reason::TooMany => "too many transactions today",
             Reason::TooMuch => "more than a limit allows",
             Reason::NotEnough => "the balance is less",
@@ -499,6 +517,7 @@ impl Reason {
             Reason::Closed => "账户已销户",
             Reason::Inactive => "金融账户未激活",
             Reason::PinBlocked => "PIN尝试次数超限",
+            Reason::WrongPin => "密码错误",
             Reason::TooMany => "超过当日交易次数",
             Reason::TooMuch => "超过限额",
             Reason::NotEnough => "余额不足",
@@ -594,6 +613,7 @@ impl Bank {
     /// active where the card is not.
     pub fn open_for(&mut self, application: &Application, balance: Fen) {
         let mut account = Account::of(balance);
+        account.pin = Some(application.pin.clone());
         if application.starts_inactive() {
             account.state = State::Inactive;
         }
@@ -693,7 +713,7 @@ impl Bank {
     }
 }
 
-impl Asked {
+impl Asked<'_> {
     fn answer(&self, reason: Reason) -> Decision {
         Decision {
             reason,
@@ -726,7 +746,7 @@ impl Asked {
 impl Account {
     /// Decides, and books what is approved; the new balance of electronic cash where it
     /// is a load.
-    fn decide(&mut self, asked: &Asked) -> Result<Option<Fen>, Reason> {
+    fn decide(&mut self, asked: &Asked<'_>) -> Result<Option<Fen>, Reason> {
         if self.last_atc.is_some_and(|last| asked.atc <= last) {
             return Err(Reason::CounterSeen);
         }
@@ -739,6 +759,12 @@ impl Account {
         }
         if asked.issuer.cvr.is_pin_blocked() {
             return Err(Reason::PinBlocked);
+        }
+        let expected = self.pin.as_deref();
+        if let Some((sent, right)) = asked.pin.zip(expected)
+            && !equal(sent.as_bytes(), right.as_bytes())
+        {
+            return Err(Reason::WrongPin);
         }
         if asked.kind == TYPE_BALANCE {
             return Ok(None);
