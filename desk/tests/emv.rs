@@ -540,7 +540,8 @@ fn an_unknown_method_is_noted_and_passed_over() {
     ordered.methods = hex::decode("000000000000000020001F00").unwrap();
     let outcome = Bench::of(&ordered).offline().pay(&sale(1_234));
     assert!(outcome.tvr.has(Finding::HolderNotVerified));
-    assert_eq!(outcome.holder, [0x20, 0x00, 0x01]);
+    // No method was performed.
+    assert_eq!(outcome.holder, [0x3F, 0x00, 0x01]);
     // The card refuses all: fail.
     ordered.methods = hex::decode("00000000000000000000").unwrap();
     let outcome = Bench::of(&ordered).offline().pay(&sale(1_234));

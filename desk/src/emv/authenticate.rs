@@ -38,7 +38,6 @@ impl Kernel<'_> {
         const PHASE: Phase = Phase::Authentication;
         let both = |card: bool, terminal: bool| card && terminal;
         if both(self.profile_has(0, 0x01), self.terminal.can(2, 0x08)) {
-            self.tsi.did(Tsi::AUTHENTICATION);
             match self.card_key() {
                 Ok(key) => {
                     self.card_key = Some(key);
@@ -49,7 +48,10 @@ impl Kernel<'_> {
                         "证书链验证通过，卡片将对应用密文签名（CDA）",
                     );
                 }
-                Err(words) => self.fails(Finding::CombinedFailed, words),
+                Err(words) => {
+                    self.tsi.did(Tsi::AUTHENTICATION);
+                    self.fails(Finding::CombinedFailed, words);
+                }
             }
         } else if both(self.profile_has(0, 0x20), self.terminal.can(2, 0x40)) {
             self.tsi.did(Tsi::AUTHENTICATION);

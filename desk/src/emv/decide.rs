@@ -234,6 +234,7 @@ impl Kernel<'_> {
             let response = find(&answer.data, &[tag!(0x77)]).ok().flatten();
             let opened = self.open_combined(response.unwrap_or_default(), &lists);
             self.cdol1 = own;
+            self.tsi.did(Tsi::AUTHENTICATION);
             match opened {
                 Ok(signed) if signed.information == made.information => {
                     made.cryptogram = signed.cryptogram;

@@ -109,10 +109,17 @@ impl Kernel<'_> {
             if !self.applies(code, condition, limits) {
                 continue;
             }
-            let ended = self.try_method(code)?;
-            results = [code, condition, ended as u8];
-            verified = ended != Ended::Failed;
-            if verified || code & CONTINUES == 0 {
+            if let Some(method) = Method::of(code) {
+                let ended = self.try_method(method)?;
+                results = [code, condition, ended as u8];
+                verified = ended != Ended::Failed;
+                if verified || method == Method::Fail {
+                    break;
+                }
+            } else {
+                self.find(PHASE, Finding::UnknownMethod);
+            }
+            if code & CONTINUES == 0 {
                 break;
             }
         }
@@ -153,7 +160,7 @@ impl Kernel<'_> {
         match method {
             Method::Fail => true,
             Method::PlainPin => can(0x80),
-            Method::OnlinePin => can(0x40) && self.terminal.can_go_online(),
+            Method::OnlinePin => can(0x40),
             Method::PlainPinAndSignature => can(0x80) && can(0x20),
             Method::EncipheredPin => can(0x10),
             Method::EncipheredPinAndSignature => can(0x10) && can(0x20),
@@ -162,11 +169,7 @@ impl Kernel<'_> {
         }
     }
 
-    fn try_method(&mut self, code: u8) -> Result<Ended, Why> {
-        let Some(method) = Method::of(code) else {
-            self.find(PHASE, Finding::UnknownMethod);
-            return Ok(Ended::Failed);
-        };
+    fn try_method(&mut self, method: Method) -> Result<Ended, Why> {
         let (en, zh) = method.words();
         self.say(PHASE, format!("method: {en}"), format!("验证方法：{zh}"));
         if !self.supports(method) {
@@ -228,19 +231,19 @@ impl Kernel<'_> {
                 let command = Command::new(Class::BASIC, 0x20, 0x00, 0x80).with_data(&block);
                 Some(self.send(&command)?.sw)
             };
-            match sw.map(|sw| (sw, sw.sw1(), sw.sw2() & 0x0F)) {
+            match sw.map(|sw| (sw, sw.0 & 0xFFF0, sw.sw2() & 0x0F)) {
                 Some((Sw::OK, ..)) => {
                     self.say(PHASE, "the card takes the PIN", "PIN正确");
                     return Ok(Ended::Successful);
                 }
-                Some((_, 0x63, tries @ 1..)) => {
+                Some((_, 0x63C0, tries @ 1..)) => {
                     self.say(
                         PHASE,
                         format!("wrong PIN, {tries} more tries"),
                         format!("PIN错误，剩余{tries}次"),
                     );
                 }
-                Some((_, 0x63, 0) | (Sw::METHOD_BLOCKED | Sw::REFERENCE_DATA_NOT_USABLE, ..)) => {
+                Some((_, 0x63C0, 0) | (Sw::METHOD_BLOCKED | Sw::REFERENCE_DATA_NOT_USABLE, ..)) => {
                     self.say(PHASE, "wrong PIN, no try is left", "PIN错误，已无剩余次数");
                     self.find(PHASE, Finding::NoTryLeft);
                     return Ok(Ended::Failed);

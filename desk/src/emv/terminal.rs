@@ -124,10 +124,11 @@ impl Terminal {
         }
     }
 
-    /// The same without a line to any bank.
+    /// The same without a line to any bank, and so without PINs for one.
     #[must_use]
     pub fn offline_only(mut self) -> Terminal {
         self.kind = TYPE_OFFLINE;
+        self.capabilities[1] &= !0x40;
         self
     }
 
