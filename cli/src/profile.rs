@@ -33,11 +33,16 @@ impl Profile {
                         Ok(profile) => {
                             let files: usize =
                                 profile.directories.iter().map(|d| d.files.len()).sum();
-                            writeln!(
+                            write!(
                                 out,
                                 "{name}: clean 检查无误: {} directories, {files} files",
                                 profile.directories.len()
                             )?;
+                            match profile.bank.map_or(0, |side| side.applications.len()) {
+                                0 => writeln!(out)?,
+                                1 => writeln!(out, ", 1 bank application")?,
+                                count => writeln!(out, ", {count} bank applications")?,
+                            }
                         }
                         Err(report) => {
                             clean = false;

@@ -5,14 +5,20 @@
 
 use crate::card::Which;
 use crate::{explain, subject};
+use cardlab::apdu::Sw;
 use cardlab::icc::Icc;
 use cardlab::link::atr::Atr;
 use cardlab_conformance::session::{Session, Trouble};
 use cardlab_conformance::subject::Subject;
 use cardlab_conformance::tear::{self, Refusal};
+use cardlab_desk::bank::application::{CardBlock, STARTS_INACTIVE};
+use cardlab_desk::bank::host::fen_of;
+use cardlab_desk::bank::look::{self, ELEMENTS, Form, Look};
 use cardlab_desk::encode::{self, Decoded};
 use cardlab_desk::pki::{self, Application, Pair};
-use cardlab_desk::profile::{Algorithm, Directory, File, FirstChange, Item, Kind, Profile};
+use cardlab_desk::profile::{
+    Algorithm, BankSide, Directory, File, FirstChange, Item, Kind, Profile,
+};
 use clap::Args;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -60,6 +66,7 @@ impl Show {
         writeln!(out, "{}", about(&profile))?;
         let mut tree = self.tree(&*subject, &profile, None);
         tree.extend(certificates(&*subject, &profile));
+        tree.extend(bank(&*subject, &profile));
         let tree = tree.to_string();
         writeln!(out, "{}", tree.trim_end())?;
         if tree.contains(NOT_READ) && self.which.is_kept() {
@@ -212,6 +219,105 @@ fn certificates(subject: &dyn Subject, profile: &Profile) -> Option<Tree<String>
         ));
     }
     Some(tree)
+}
+
+/// The bank side, where the profile has it: what anybody may see.
+fn bank(subject: &dyn Subject, profile: &Profile) -> Option<Tree<String>> {
+    let side = profile.bank.as_ref()?;
+    let mut tree = Tree::new("1PAY.SYS.DDF01 金融应用 bank side".to_owned());
+    let mut card = subject.fresh().ok()?;
+    card.power_on().ok()?;
+    match look::applications(&mut *card) {
+        Ok(Some(looks)) => tree.extend(looks.iter().map(|look| application(look, side))),
+        Ok(None) => {
+            tree.push("no directory 无支付系统环境".to_owned());
+        }
+        Err(lost) => {
+            tree.push(lost.to_string());
+        }
+    }
+    Some(tree)
+}
+
+fn application(look: &Look, side: &BankSide) -> Tree<String> {
+    let mut applications = side.applications.iter();
+    let ordered = applications
+        .find(|one| *one.ordered.aid() == look.aid)
+        .map(|one| &one.ordered);
+    let inactive = ordered.is_some_and(|ordered| ordered.switches() & STARTS_INACTIVE != 0);
+    let state = match (look.selected, inactive) {
+        (Sw::OK, _) => "in use 使用中".to_owned(),
+        (Sw::SELECTED_FILE_INVALIDATED, true) => {
+            "pays nothing: not activated by its bank, or blocked 未激活或已锁定".to_owned()
+        }
+        (Sw::SELECTED_FILE_INVALIDATED, false) => "blocked 已锁定".to_owned(),
+        (Sw::NOT_SUPPORTED, _) => "ended by its bank 已永久锁定".to_owned(),
+        (sw, _) => explain::response(&sw.0.to_be_bytes()),
+    };
+    let mut tree = Tree::new(format!("{} {}, {state}", look.aid, look.label));
+    if let Some(ordered) = ordered {
+        tree.push(match ordered.card_block() {
+            CardBlock::Application => {
+                "CARD BLOCK ends this application alone 卡片锁定仅终止本应用".to_owned()
+            }
+            CardBlock::Card => "CARD BLOCK locks the card 卡片锁定终止整卡".to_owned(),
+        });
+    }
+    for (tag, value) in &look.elements {
+        let known = ELEMENTS.iter().find(|(known, ..)| known == tag);
+        if let Some((_, form, zh, en)) = known {
+            tree.push(format!("{tag:04X} {zh} {en}: {}", in_form(*form, value)));
+        }
+    }
+    for fields in &look.payments {
+        tree.push(format!("交易记录 payment: {}", logged(fields)));
+    }
+    for (old, new, fields) in &look.loads {
+        let [old, new] = [old, new].map(|balance| in_form(Form::Amount, balance));
+        tree.push(format!("圈存记录 load: {old} → {new}, {}", logged(fields)));
+    }
+    tree
+}
+
+fn in_form(form: Form, value: &[u8]) -> String {
+    let count = || {
+        value
+            .iter()
+            .fold(0u64, |sum, byte| sum << 8 | u64::from(*byte))
+    };
+    match (form, value) {
+        (Form::Limit, [0xFF]) => "none 无限制".to_owned(),
+        (Form::Count | Form::Limit, _) => count().to_string(),
+        (Form::Amount, _) => match fen_of(value) {
+            Some(fen) => fen.to_string(),
+            None => hex::encode_upper(value),
+        },
+        (Form::Bytes, _) => hex::encode_upper(value),
+    }
+}
+
+/// The fields of a log in words.
+fn logged(fields: &[(u32, Vec<u8>)]) -> String {
+    let words = fields.iter().map(|(tag, value)| {
+        let digits = hex::encode(value);
+        let pair = |at: usize| digits.get(at..at + 2).unwrap_or_default();
+        match tag {
+            0x9A => format!("20{}-{}-{}", pair(0), pair(2), pair(4)),
+            0x9F21 => format!("{}:{}:{}", pair(0), pair(2), pair(4)),
+            0x9F02 => in_form(Form::Amount, value),
+            0x9F03 => format!("其他金额 other {}", in_form(Form::Amount, value)),
+            0x9F1A => format!("国家 country {digits}"),
+            0x5F2A => format!("货币 currency {digits}"),
+            0x9F4E => {
+                let name = value.split(|byte| *byte == 0).next().unwrap_or_default();
+                format!("商户 merchant {:?}", told(&encode::decode_text(name)))
+            }
+            0x9C => format!("类型 type {digits}"),
+            0x9F36 => format!("ATC {}", in_form(Form::Count, value)),
+            other => format!("{other:X} {digits}"),
+        }
+    });
+    words.collect::<Vec<_>>().join(", ")
 }
 
 /// What the profile is, and the rules of its PIN without the PIN.

@@ -94,6 +94,12 @@ impl Hsm {
         }
     }
 
+    /// Its root.
+    #[must_use]
+    pub const fn root(&self) -> TestRoot {
+        self.root
+    }
+
     /// The certificate authority of its root; `None` is never seen.
     #[must_use]
     pub fn authority(&self) -> Option<&Authority> {

@@ -3,12 +3,16 @@
 //! The order: INSTALL and ATR with the issuer security domain; then MF, SSSE and
 //! each application with its keys, PIN, files and records; each ACTIVATE FILE after
 //! what lies below; then the certificate application, where the profile has one
-//! (`certify.rs`); last the card is SECURED, and its power is taken and given, so
+//! (`certify.rs`), and the bank side, where it has one, as a card bureau puts it on
+//! (`bank/personalise.rs`); last the card is SECURED, and its power is taken and given, so
 //! that it answers with its own ATR.
 //!
 //! Source: social security card specification, part 10 (personalisation); the
 //! commands are this card's own.
 
+use crate::bank::authority::CertificateError;
+use crate::bank::key::Keys;
+use crate::bank::personalise::{Bureau, PersonaliseError, Prepared, commands_on_new};
 use crate::certify;
 use crate::hsm::{CardKeys, Hsm, TestRoot};
 use crate::pki::ENVIRONMENT;
@@ -20,6 +24,7 @@ use crate::wire::exchange;
 use cardlab::aid::Aid;
 use cardlab::apdu::{Class, Command, Sw};
 use cardlab::icc::{Icc, Lost};
+use cardlab::secure::scp02::{Level, StaticKeys};
 use cardlab::tag;
 use cardlab::tlv::Writer;
 use core::fmt;
@@ -156,6 +161,14 @@ pub enum IssueError {
         /// The card's.
         found: String,
     },
+    /// The bank side could not be put on the card.
+    #[error("{path}: {error}")]
+    Bank {
+        /// Where in the profile it comes from.
+        path: String,
+        /// What went wrong.
+        error: PersonaliseError,
+    },
     /// The profile cannot be put into commands.
     #[error("{path}: {says}")]
     Profile {
@@ -235,27 +248,32 @@ pub fn issue_with(
         lost,
     };
     icc.power_on().map_err(power)?;
+    let banking = Banking::of(profile, hsm)?;
     let certifying = profile.certificates.as_ref().map_or(0, certify::count);
-    let commands = steps.len() + certifying + ending.len();
-    let mut done = 0;
-    let mut perform = |step: Step| {
-        watch(&step, (done, commands));
-        done += 1;
-        send(icc, &step)
+    let commands = steps.len() + certifying + banking.commands + ending.len();
+    let mut issuing = Issuing {
+        icc,
+        watch,
+        done: 0,
+        commands,
     };
     for step in steps {
-        perform(step)?;
+        issuing.perform(&step)?;
     }
     if let Some(certificates) = &profile.certificates {
         let authority = hsm.authority().ok_or(IssueError::Profile {
             path: "$.certificates".to_owned(),
             says: "the root makes no authority",
         })?;
-        certify::certify(profile, certificates, authority, &mut perform)?;
+        certify::certify(profile, certificates, authority, &mut |step| {
+            issuing.perform(&step)
+        })?;
     }
+    banking.perform(&mut issuing)?;
     for step in ending {
-        perform(step)?;
+        issuing.perform(&step)?;
     }
+    let Issuing { icc, .. } = issuing;
     icc.power_off();
     let atr = icc.power_on().map_err(power)?;
     if atr != profile.atr {
@@ -272,24 +290,128 @@ pub fn issue_with(
     })
 }
 
-fn send(icc: &mut dyn Icc, step: &Step) -> Result<Vec<u8>, IssueError> {
-    let lost = |lost| IssueError::Lost {
-        name: step.name,
-        path: step.path.clone(),
-        lost,
-    };
-    let command =
-        Command::parse(&step.command).map_err(|error| lost(Lost::Link(error.to_string())))?;
-    let answer = exchange(icc, &command).map_err(lost)?;
-    if answer.sw == Sw::OK {
-        Ok(answer.data)
-    } else {
-        Err(IssueError::Refused {
+/// The card that is being issued, and who hears of it.
+struct Issuing<'i> {
+    icc: &'i mut dyn Icc,
+    watch: &'i mut dyn FnMut(&Step, (usize, usize)),
+    done: usize,
+    commands: usize,
+}
+
+impl Issuing<'_> {
+    fn tell(&mut self, step: &Step) {
+        (self.watch)(step, (self.done, self.commands));
+        self.done += 1;
+    }
+
+    fn perform(&mut self, step: &Step) -> Result<Vec<u8>, IssueError> {
+        self.tell(step);
+        let lost = |lost| IssueError::Lost {
             name: step.name,
             path: step.path.clone(),
-            shown: step.shown(),
-            sw: answer.sw,
-        })
+            lost,
+        };
+        let command =
+            Command::parse(&step.command).map_err(|error| lost(Lost::Link(error.to_string())))?;
+        let answer = exchange(self.icc, &command).map_err(lost)?;
+        if answer.sw == Sw::OK {
+            Ok(answer.data)
+        } else {
+            Err(IssueError::Refused {
+                name: step.name,
+                path: step.path.clone(),
+                shown: step.shown(),
+                sw: answer.sw,
+            })
+        }
+    }
+}
+
+/// The bank side, made ready: each instance with where in the profile it comes from.
+struct Banking {
+    prepared: Vec<(String, Prepared)>,
+    commands: usize,
+}
+
+impl Banking {
+    fn of(profile: &Profile, hsm: &Hsm) -> Result<Banking, IssueError> {
+        let mut prepared = Vec::new();
+        if let Some(side) = &profile.bank {
+            let masters = Keys::of_root(hsm.root());
+            let path = |at: &Prepared| format!("$.bank.applications[{}]", at.instance);
+            let all = side.prepare(&masters).map_err(|error| IssueError::Bank {
+                path: "$.bank".to_owned(),
+                error: CertificateError::into(error),
+            })?;
+            let paths = all.iter().skip(1).map(path);
+            let paths: Vec<_> = core::iter::once("$.bank".to_owned()).chain(paths).collect();
+            prepared.extend(paths.into_iter().zip(all));
+        }
+        let mut commands = 0;
+        for (path, prepared) in &prepared {
+            commands += commands_on_new(prepared).map_err(|error| IssueError::Bank {
+                path: path.clone(),
+                error,
+            })?;
+        }
+        Ok(Banking { prepared, commands })
+    }
+
+    fn perform(self, issuing: &mut Issuing<'_>) -> Result<(), IssueError> {
+        // The card has the keys of a new one, and no MACs yet: nobody else is on the wire.
+        let mut bureau = Bureau::new(|_| StaticKeys::initial(), Level::empty(), 0);
+        for (path, prepared) in self.prepared {
+            let mut icc = Told {
+                path: &path,
+                issuing,
+            };
+            let put = bureau.put_on_new(&mut icc, &prepared);
+            put.map_err(|error| IssueError::Bank { path, error })?;
+        }
+        Ok(())
+    }
+}
+
+/// The card, as the bureau talks to it: each command is told as a step.
+struct Told<'t, 'i> {
+    path: &'t str,
+    issuing: &'t mut Issuing<'i>,
+}
+
+impl Icc for Told<'_, '_> {
+    fn power_on(&mut self) -> Result<Vec<u8>, Lost> {
+        self.issuing.icc.power_on()
+    }
+
+    fn reset(&mut self) -> Result<Vec<u8>, Lost> {
+        self.issuing.icc.reset()
+    }
+
+    fn power_off(&mut self) {
+        self.issuing.icc.power_off();
+    }
+
+    fn transmit(&mut self, command: &[u8], response: &mut Vec<u8>) -> Result<(), Lost> {
+        let command = Command::parse(command).map_err(|error| Lost::Link(error.to_string()))?;
+        let name = match command.ins {
+            0xA4 => "SELECT",
+            0x50 => "INITIALIZE UPDATE",
+            0x82 => "EXTERNAL AUTHENTICATE",
+            0xE6 => "INSTALL",
+            _ => "STORE DATA",
+        };
+        // Keys and PINs go enciphered; they are not shown all the same.
+        let secret_len = match (command.ins, command.p1 & 0x60) {
+            (0xE2, 0x60) => command.data.len(),
+            _ => 0,
+        };
+        let step = Step::new(name, self.path, &command, secret_len);
+        self.issuing.tell(&step);
+        let answer = exchange(self.issuing.icc, &command)?;
+        response.clear();
+        response.extend(answer.data);
+        response.extend(answer.sw.0.to_be_bytes());
+        Ok(())
     }
 }
 
@@ -317,7 +439,7 @@ fn complete(item: &Item, keys: &CardKeys) -> Vec<u8> {
 }
 
 /// All commands of an issue that are known before the card answers, in order; what the
-/// certificate application gets follows from its answers.
+/// certificate application and the bank side get follows from its answers.
 ///
 /// # Errors
 /// [`IssueError::Profile`] where the profile has no SSSE.

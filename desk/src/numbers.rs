@@ -4,7 +4,7 @@
 //! only what makes a card refuse them.
 //!
 //! Source: 人社信息函〔2012〕37号, 卡号 and 社会保障号码; GB 11643-1999 (citizen number);
-//! GB/T 2260 (regions).
+//! GB/T 2260 (regions); ISO/IEC 7812-1:2017, annex B (account number).
 
 /// The check character of a card number: of its first 8 characters, digits and
 /// capital letters; `None` for other characters.
@@ -53,6 +53,23 @@ pub fn citizen_number_check(body: [u8; 17]) -> Option<char> {
     CHECKS.get(usize::try_from(sum % 11).ok()?).copied()
 }
 
+/// The check digit of an account number: of its other digits, up to 18.
+///
+/// `None` for other characters.
+#[must_use]
+pub fn account_check(body: &str) -> Option<char> {
+    let mut sum = 0;
+    for (index, digit) in body.chars().rev().enumerate() {
+        let digit = digit.to_digit(10)?;
+        sum += match (index % 2, 2 * digit) {
+            (1, _) => digit,
+            (_, double @ 10..) => double - 9,
+            (_, double) => double,
+        };
+    }
+    char::from_digit((10 - sum % 10) % 10, 10)
+}
+
 /// Whether six digits are a region code: whether their first two name a province.
 #[must_use]
 pub fn is_region(digits: &str) -> bool {
@@ -90,7 +107,7 @@ pub fn is_date(digits: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{card_number_fault, citizen_number_check, is_date, is_region};
+    use super::{account_check, card_number_fault, citizen_number_check, is_date, is_region};
 
     #[test]
     fn the_card_numbers_of_the_specification_check() {
@@ -122,6 +139,13 @@ mod tests {
         assert_eq!(citizen_number_check(*b"11010519491231002"), Some('X'));
         assert_eq!(citizen_number_check(*b"44052418800101001"), Some('4'));
         assert_eq!(citizen_number_check(*b"1101051949123100X"), None);
+    }
+
+    #[test]
+    fn the_check_of_an_account_number_is_that_of_the_standard() {
+        assert_eq!(account_check("1789372997"), Some('4'));
+        assert_eq!(account_check("7992739871"), Some('3'));
+        assert_eq!(account_check("62280O"), None);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use cardlab::secure::scp02::{Level, StaticKeys};
 use cardlab::tag;
 use cardlab::tlv::{self, Dol, Objects, Tag};
 use cardlab_desk::bank::application::{
-    AIP, Application, CDOL1, CDOL2, Cash, Limits, STARTS_INACTIVE,
+    Application, CDOL1, CDOL2, CardBlock, Cash, Limits, STARTS_INACTIVE,
 };
 use cardlab_desk::bank::authority::{Certificate, open_card, open_issuer, open_static_data};
 use cardlab_desk::bank::host::{
@@ -26,6 +26,8 @@ use cardlab_desk::wire::exchange;
 
 const ACCOUNT: &str = "6228004116000202641";
 const SEQUENCE: u8 = 1;
+/// What a card with combined authentication offers.
+const AIP: [u8; 2] = [0x7D, 0x00];
 
 fn bytes(text: &str) -> Vec<u8> {
     let digits: String = text.split_whitespace().collect();
@@ -65,7 +67,9 @@ fn application() -> Application {
         }),
         methods: bytes("0000000000000000 4103 42031E031F00"),
         cash_methods: bytes("000007D000000000 5F060103"),
+        card_block: CardBlock::Card,
         switches: 0,
+        ..Application::of(ACCOUNT)
     }
 }
 

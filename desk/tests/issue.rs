@@ -302,7 +302,7 @@ impl Icc for Recorder {
 
 #[test]
 fn a_refused_command_is_named_with_its_place_and_the_word() {
-    let profile = load("henan-2.0");
+    let profile = load("national-2.0");
     let keys = Hsm::new(TestRoot::from_seed(2)).card(&profile).unwrap();
     let steps = steps(&profile, &keys).unwrap();
     for (index, step) in steps.iter().enumerate() {
@@ -322,7 +322,7 @@ fn a_refused_command_is_named_with_its_place_and_the_word() {
 
 #[test]
 fn a_card_with_another_atr_is_not_taken_as_issued() {
-    let profile = load("henan-2.0");
+    let profile = load("national-2.0");
     let mut card = Recorder {
         commands: Vec::new(),
         refuse: None,

@@ -162,7 +162,8 @@ fn spends_a_try_first(sweep: &Sweep, profile: &Profile) -> Option<bool> {
         0x20 => (command.p1 == 1 || command.p2 == 0) && !command.data.is_empty(),
         // A card without PIN takes the first one without a comparison.
         0x5E => command.class.base() == 0x80 && command.data.first() != Some(&0xFF),
-        0x82 => keys
+        // In class '84' it opens a secure channel, and no counter is spent.
+        0x82 if command.class.base() == 0x00 => keys
             .filter(|key| sight::takes_authentication(key) && key.kid == command.p2)
             .all(|key| key.tries > 0),
         _ => false,

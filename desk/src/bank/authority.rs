@@ -275,13 +275,13 @@ mod tests {
         let authority = RsaPair::of(Whose::Authority);
         for issuer in [Whose::Issuer, Whose::LongIssuer] {
             let issuer = RsaPair::of(issuer);
-            let made = certify_issuer(&authority, issuer.public(), [0x62, 0x28, 0, 0xFF], &SUBJECT);
+            let made = certify_issuer(authority, issuer.public(), [0x62, 0x28, 0, 0xFF], &SUBJECT);
             let opened = open_issuer(authority.public(), &made.unwrap());
             let name = vec![0x62, 0x28, 0, 0xFF];
             assert_eq!(opened, Ok((issuer.public().clone(), name, SUBJECT.expiry)));
             for card in [Whose::Card(0), Whose::LongCard] {
                 let card = RsaPair::of(card);
-                let made = certify_card(&issuer, card.public(), ACCOUNT, &SUBJECT, STATIC_DATA);
+                let made = certify_card(issuer, card.public(), ACCOUNT, &SUBJECT, STATIC_DATA);
                 if card.public().modulus().len() > issuer.public().modulus().len() {
                     assert_eq!(made, Err(CertificateError::TooLong(248, 176)));
                     continue;
@@ -299,7 +299,7 @@ mod tests {
     #[test]
     fn a_certificate_with_any_byte_changed_does_not_hold() {
         let (authority, issuer) = (RsaPair::of(Whose::Authority), RsaPair::of(Whose::Issuer));
-        let made = certify_issuer(&authority, issuer.public(), [0x62; 4], &SUBJECT).unwrap();
+        let made = certify_issuer(authority, issuer.public(), [0x62; 4], &SUBJECT).unwrap();
         for index in 0..made.certificate.len() {
             let mut spoiled = made.clone();
             spoiled.certificate[index] ^= 1;
@@ -320,7 +320,7 @@ mod tests {
     #[test]
     fn signed_static_data_open_to_their_code() {
         let issuer = RsaPair::of(Whose::Issuer);
-        let signed = sign_static_data(&issuer, [0xDA, 0xC0], STATIC_DATA).unwrap();
+        let signed = sign_static_data(issuer, [0xDA, 0xC0], STATIC_DATA).unwrap();
         let opened = open_static_data(issuer.public(), &signed, STATIC_DATA);
         assert_eq!(opened, Ok([0xDA, 0xC0]));
         let other = open_static_data(issuer.public(), &signed, b"");

@@ -26,7 +26,8 @@
 //! Source: JR/T 0025.5 and 0025.7, by public material; ISO 8583:1987, field 39; EMV 4.4
 //! book 2, 8.2 (ARPC), book 3, 10.10 (scripts).
 
-use super::application::{Application, amount};
+use super::application::Application;
+use super::grouping::amount;
 use super::key::{Keys, Session};
 use cardlab::crypto::{equal, pboc};
 use cardlab::fen::Fen;
@@ -149,6 +150,16 @@ impl Request {
     #[must_use]
     pub fn get(&self, tag: Tag) -> Option<&[u8]> {
         self.elements.get(&tag.value()).map(Vec::as_slice)
+    }
+
+    /// The transaction's counter and cryptogram, which scripts are bound to.
+    ///
+    /// # Errors
+    /// [`RequestError::Missing`], [`RequestError::Length`].
+    pub fn transaction(&self) -> Result<(u16, [u8; 8]), RequestError> {
+        let atc = self.array(tag!(0x9F36), "the transaction counter")?;
+        let cryptogram = self.array(tag!(0x9F26), "the cryptogram")?;
+        Ok((u16::from_be_bytes(atc), cryptogram))
     }
 
     fn element(&self, tag: Tag, says: &'static str) -> Result<&[u8], RequestError> {
@@ -359,7 +370,8 @@ impl Cvr {
 
 /// An amount of packed digits; `None` where one is none, or it is more than there is
 /// room for.
-fn fen_of(bytes: &[u8]) -> Option<Fen> {
+#[must_use]
+pub fn fen_of(bytes: &[u8]) -> Option<Fen> {
     let sum = bytes.iter().try_fold(0u64, |sum, byte| {
         let (high, low) = (u64::from(byte >> 4), u64::from(byte & 0x0F));
         (high < 10 && low < 10).then(|| sum * 100 + high * 10 + low)

@@ -20,7 +20,12 @@ impl Keys {
     /// A bank's master keys for tests: a function of a seed.
     #[must_use]
     pub fn from_seed(seed: u64) -> Keys {
-        let root = TestRoot::from_seed(seed);
+        Keys::of_root(TestRoot::from_seed(seed))
+    }
+
+    /// Those under a root for tests.
+    #[must_use]
+    pub fn of_root(root: TestRoot) -> Keys {
         let key = |name| root.key(name, 1, Cipher::TripleDes);
         Keys {
             cryptograms: key("IMK-AC"),

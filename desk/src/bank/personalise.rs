@@ -11,8 +11,9 @@
 //! Source: EMV Card Personalization Specification 1.1, 4; GlobalPlatform Card
 //! Specification 2.1.1, 9; the commands of a public personalisation tool for PBOC cards.
 
-use super::application::{Application, Grouping, directory};
+use super::application::{Application, CardBlock, Grouping, Ordered};
 use super::authority::CertificateError;
+use super::grouping::directory;
 use super::key::Keys;
 use crate::host::{HostError, SecureChannel};
 use crate::wire::exchange;
@@ -37,8 +38,6 @@ const DEBIT_MODULE: Aid = Aid::constant(&[0xA0, 0x00, 0x00, 0x03, 0x33, 0x01, 0x
 const DIRECTORY_MODULE: Aid = Aid::constant(&[0xA0, 0x00, 0x00, 0x03, 0x33, 0x01, 0x02]);
 /// The directory that a terminal reads first.
 pub const DIRECTORY: Aid = Aid::constant(b"1PAY.SYS.DDF01");
-/// The application may lock the card.
-const PRIVILEGES: u8 = 0x10;
 /// What a bureau's tool gives an applet of its own kind: sizes; it says nothing of ours.
 const TOOL_PARAMETERS: [u8; 12] = [
     0xFF, 0xFF, 0x00, 0x00, 0x04, 0x00, 0x00, 0x00, 0x00, 0x01, 0x00, 0x01,
@@ -101,9 +100,7 @@ impl Bureau {
         application: &Application,
         keys: &Keys,
     ) -> Result<(), PersonaliseError> {
-        let install = install_data(application);
-        let groupings = application.groupings(keys)?;
-        self.install(icc, &application.aid, &install, &groupings)
+        self.replace(icc, &Prepared::of(application, keys)?)
     }
 
     /// Puts the directory of these applications on the card, in place of the one there.
@@ -115,16 +112,19 @@ impl Bureau {
         icc: &mut dyn Icc,
         applications: &[&Application],
     ) -> Result<(), PersonaliseError> {
-        let groupings = directory(applications);
-        self.install(icc, &DIRECTORY, &directory_install_data(), &groupings)
+        let entries = applications.iter().map(|one| (&one.aid, &*one.label));
+        let entries: Vec<_> = entries.collect();
+        self.replace(icc, &Prepared::directory(&entries))
     }
 
-    fn install(
+    /// Puts what is prepared on the card, in place of what is there by the same name.
+    ///
+    /// # Errors
+    /// As [`personalise`](Bureau::personalise).
+    pub fn replace(
         &mut self,
         icc: &mut dyn Icc,
-        instance: &Aid,
-        install: &[u8],
-        groupings: &[Grouping],
+        prepared: &Prepared,
     ) -> Result<(), PersonaliseError> {
         let mut answered = Sw::FILE_NOT_FOUND;
         for manager in &CARD_MANAGERS {
@@ -136,11 +136,41 @@ impl Bureau {
         refuse("SELECT card manager", answered)?;
         let mut channel = self.open(icc)?;
         let mut name = Vec::new();
-        Writer::append(&mut name).object(tag!(0x4F), instance.as_bytes());
+        Writer::append(&mut name).object(tag!(0x4F), prepared.instance.as_bytes());
         let answer = channel.send(icc, [0x80, 0xE4, 0x00, 0x00], &name, 256)?;
         if answer.sw != Sw::REFERENCE_DATA_NOT_FOUND {
             refuse("DELETE", answer.sw)?;
         }
+        self.install(icc, &mut channel, prepared)
+    }
+
+    /// Puts what is prepared on a new card of ours, whose manager's name is known and
+    /// which has nothing to be replaced; [`commands_on_new`] says how many it takes.
+    ///
+    /// # Errors
+    /// As [`personalise`](Bureau::personalise).
+    pub fn put_on_new(
+        &mut self,
+        icc: &mut dyn Icc,
+        prepared: &Prepared,
+    ) -> Result<(), PersonaliseError> {
+        let [.., own] = &CARD_MANAGERS;
+        refuse("SELECT card manager", select(icc, own)?)?;
+        let mut channel = self.open(icc)?;
+        self.install(icc, &mut channel, prepared)
+    }
+
+    fn install(
+        &mut self,
+        icc: &mut dyn Icc,
+        channel: &mut SecureChannel,
+        prepared: &Prepared,
+    ) -> Result<(), PersonaliseError> {
+        let Prepared {
+            instance,
+            install,
+            groupings,
+        } = prepared;
         let answer = channel.send(icc, [0x80, 0xE6, 0x0C, 0x00], install, 256)?;
         refuse("INSTALL", answer.sw)?;
         refuse("SELECT the new application", select(icc, instance)?)?;
@@ -181,16 +211,89 @@ fn refuse(name: &str, sw: Sw) -> Result<(), PersonaliseError> {
     }
 }
 
-/// The data of INSTALL for an application; without switches byte for byte those of a
-/// bureau's tool.
+/// An instance, ready to be put on a card.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prepared {
+    /// The name of the instance.
+    pub instance: Aid,
+    /// The data of its INSTALL.
+    pub install: Vec<u8>,
+    /// Its groupings, in the order of sending.
+    pub groupings: Vec<Grouping>,
+}
+
+impl Prepared {
+    /// An application with these keys of its card.
+    ///
+    /// # Errors
+    /// As [`Application::groupings`].
+    pub fn of(application: &Application, keys: &Keys) -> Result<Prepared, CertificateError> {
+        Ok(Prepared {
+            instance: application.aid,
+            install: install_data(application),
+            groupings: application.groupings(keys)?,
+        })
+    }
+
+    /// One application of a card's bank side, with keys under these masters.
+    ///
+    /// # Errors
+    /// As [`Application::groupings`].
+    pub fn ordered(ordered: &Ordered, masters: &Keys) -> Result<Prepared, CertificateError> {
+        match ordered {
+            Ordered::Fields(application) => {
+                let keys = masters.of_card(&application.account, application.sequence);
+                // No profile that was read has an account that is none.
+                Prepared::of(application, &keys.unwrap_or_else(|| masters.clone()))
+            }
+            Ordered::Groupings(raw) => Ok(Prepared {
+                instance: raw.aid,
+                install: install_as(&raw.aid, raw.card_block, raw.switches),
+                groupings: raw.groupings.clone(),
+            }),
+        }
+    }
+
+    /// The directory of applications by these names and labels.
+    #[must_use]
+    pub fn directory(entries: &[(&Aid, &str)]) -> Prepared {
+        Prepared {
+            instance: DIRECTORY,
+            install: directory_install_data(),
+            groupings: directory(entries),
+        }
+    }
+}
+
+/// How many commands [`Bureau::put_on_new`] sends.
+///
+/// # Errors
+/// [`PersonaliseError::NotBlocks`].
+pub fn commands_on_new(prepared: &Prepared) -> Result<usize, PersonaliseError> {
+    let whole = |plain: &[u8]| plain.len().is_multiple_of(8).then(|| plain.to_vec());
+    let blocks = blocks(&prepared.groupings, &mut |plain| whole(plain))?;
+    // The manager and its session, INSTALL, the instance and its session.
+    Ok(3 + 1 + 3 + blocks.len())
+}
+
+/// The data of INSTALL for an application; without switches, and with the privilege to
+/// lock the card, byte for byte those of a bureau's tool.
 #[must_use]
 pub fn install_data(application: &Application) -> Vec<u8> {
-    let [high, low] = application.switches.to_be_bytes();
-    let parameters: &[u8] = match application.switches {
+    install_as(
+        &application.aid,
+        application.card_block,
+        application.switches,
+    )
+}
+
+fn install_as(instance: &Aid, card_block: CardBlock, switches: u16) -> Vec<u8> {
+    let [high, low] = switches.to_be_bytes();
+    let parameters: &[u8] = match switches {
         0 => &TOOL_PARAMETERS,
         _ => &[0x81, 0x02, high, low],
     };
-    install_of(&DEBIT_MODULE, &application.aid, PRIVILEGES, parameters)
+    install_of(&DEBIT_MODULE, instance, card_block.privileges(), parameters)
 }
 
 /// The data of INSTALL for the directory.

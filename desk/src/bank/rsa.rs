@@ -1,9 +1,11 @@
 //! RSA keys for tests, printed here: making a card searches for no primes.
 //!
-//! All have the public exponent 3, as cards in the field do.
+//! All have the public exponent 3, as cards in the field do. Each is read once in the
+//! life of a program, when it is first asked for.
 
 use cardlab::crypto::{RsaPrivate, RsaPublic};
 use serde::Deserialize;
+use std::sync::{LazyLock, OnceLock};
 
 static KEYS: &str = include_str!("keys.json");
 
@@ -53,26 +55,38 @@ pub struct RsaPair {
     parts: [Vec<u8>; 5],
 }
 
+/// The keys as they are printed.
+static PRINTED: LazyLock<Keys> =
+    LazyLock::new(|| serde_json::from_str(KEYS).expect("the keys of this source"));
+/// Those that were asked for: authority, issuers, cards.
+static READ: [OnceLock<RsaPair>; 4 + CARDS] = [const { OnceLock::new() }; 4 + CARDS];
+/// So many cards' keys are printed.
+const CARDS: usize = 4;
+
 impl RsaPair {
     /// The key of a party.
     ///
     /// # Panics
     /// Where the file of keys in this source is damaged.
     #[must_use]
-    pub fn of(whose: Whose) -> RsaPair {
-        let keys: Keys = serde_json::from_str(KEYS).expect("the keys of this source");
-        let numbers = match whose {
-            Whose::Authority => &keys.authority,
-            Whose::Issuer => &keys.issuer,
-            Whose::Card(number) => {
-                let count = u64::try_from(keys.cards.len()).unwrap_or(1);
-                let index = usize::try_from(number % count).unwrap_or(0);
-                &keys.cards[index]
-            }
-            Whose::LongIssuer => &keys.long_issuer,
-            Whose::LongCard => &keys.long_card,
+    pub fn of(whose: Whose) -> &'static RsaPair {
+        let index = match whose {
+            Whose::Authority => 0,
+            Whose::Issuer => 1,
+            Whose::LongIssuer => 2,
+            Whose::LongCard => 3,
+            Whose::Card(number) => 4 + usize::try_from(number % CARDS as u64).unwrap_or(0),
         };
-        RsaPair::new(numbers).expect("the keys of this source")
+        READ[index].get_or_init(|| {
+            let numbers = match whose {
+                Whose::Authority => &PRINTED.authority,
+                Whose::Issuer => &PRINTED.issuer,
+                Whose::LongIssuer => &PRINTED.long_issuer,
+                Whose::LongCard => &PRINTED.long_card,
+                Whose::Card(_) => &PRINTED.cards[index - 4],
+            };
+            RsaPair::new(numbers).expect("the keys of this source")
+        })
     }
 
     fn new(numbers: &Numbers) -> Option<RsaPair> {

@@ -4,7 +4,7 @@
 
 use super::Why;
 use super::terminal::{Sale, Terminal};
-use crate::bank::application::amount;
+use crate::bank::grouping::amount;
 use cardlab::tag;
 use cardlab::tlv::{Dol, Format, Tag, Value};
 use std::collections::BTreeMap;

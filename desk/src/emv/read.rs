@@ -34,7 +34,7 @@ impl Kernel<'_> {
         }
         self.elements.put(tag!(0x9F7A), &[u8::from(cash)]);
         if let Some(limit) = self.terminal.cash_limit {
-            let limit = crate::bank::application::amount(limit);
+            let limit = crate::bank::grouping::amount(limit);
             self.elements.put(tag!(0x9F7B), &limit);
         }
         let list = self.elements.get(tag!(0x9F38)).unwrap_or_default().to_vec();

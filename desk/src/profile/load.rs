@@ -2,8 +2,8 @@
 //!
 //! Objects merge by name. In the lists `directories` and `files` elements with
 //! the same `fid` merge, in `keys` with the same `name`, in `items` with the same
-//! `tag`; what is new goes to the end. Any other list is replaced. `null` takes a
-//! member away, `"remove": true` an element.
+//! `tag`, in `applications` with the same `aid`; what is new goes to the end. Any
+//! other list is replaced. `null` takes a member away, `"remove": true` an element.
 
 use super::json::{Member, Node, Place, Value};
 use super::report::{Kind, Problems, Report, Source};
@@ -248,6 +248,7 @@ impl Loading {
                 "directories" | "files" => Some("fid"),
                 "keys" => Some("name"),
                 "items" => Some("tag"),
+                "applications" => Some("aid"),
                 _ => None,
             };
             match (at, &member.node.value) {

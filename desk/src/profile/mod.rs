@@ -7,6 +7,7 @@
 //! Source: 人社信息函〔2012〕37号 (card file structure and data items, 2.0) for the
 //! layout, 社会保障（个人）卡规范 parts 3, 4 and 9 for names, keys and rights.
 
+mod bank;
 mod json;
 mod load;
 mod read;
@@ -19,6 +20,7 @@ pub use cardlab::crypto::sm2::Order;
 pub use report::{Kind as ProblemKind, Problem, Report};
 pub use rule::{KeyRef, Rule, RuleError};
 
+use crate::bank::application::Ordered;
 use crate::encode::{self, Decoded};
 use cardlab::aid::Aid;
 use cardlab::fen::Fen;
@@ -47,6 +49,8 @@ pub struct Profile {
     pub cyclic_append_by_number: bool,
     /// The certificate application; `None` for a card without one.
     pub certificates: Option<Certificates>,
+    /// The bank side; `None` for a card without one.
+    pub bank: Option<BankSide>,
     /// MF first, each directory after its parent.
     pub directories: Vec<Directory>,
     /// What the specification leaves open and this profile decides.
@@ -146,6 +150,26 @@ pub enum Need {
     Either,
     /// Each of them.
     Both,
+}
+
+/// The bank side of a composite card: its applications, and the directory of them.
+///
+/// `bank/side.rs` makes it ready for a card, and has its host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BankSide {
+    /// The applications, the one of the highest priority first; at least one.
+    pub applications: Vec<BankApplication>,
+}
+
+/// One application of the bank side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BankApplication {
+    /// What its bank orders.
+    pub ordered: Ordered,
+    /// What is in the account, at the bank.
+    pub balance: Fen,
+    /// Where the profile decides: why.
+    pub note: Option<String>,
 }
 
 /// A directory: the MF, a DDF, or an ADF, with its keys and elementary files.

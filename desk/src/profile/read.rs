@@ -2,6 +2,7 @@
 //!
 //! Reads what can be read and goes on: one mistake hides no other.
 
+use super::bank;
 use super::json::{Node, Value};
 use super::report::{Kind, Problems};
 use super::shape::hex;
@@ -60,6 +61,10 @@ pub(super) fn profile(root: &Node, problems: &mut Problems) -> Option<Profile> {
         .and_then(|node| reading.certificates(node));
     let directories = reading.directories();
     reading.unused_data();
+    let bank = root.get("bank").map(|node| {
+        let card = bank::Card::of(&directories);
+        bank::side(node, &card, reading.problems)
+    });
     let (atr, historical) = atr?;
     Some(Profile {
         id: text(root, "id").to_owned(),
@@ -75,6 +80,10 @@ pub(super) fn profile(root: &Node, problems: &mut Problems) -> Option<Profile> {
             .and_then(Node::as_flag)
             .unwrap_or(false),
         certificates,
+        bank: match bank {
+            Some(read) => Some(read?),
+            None => None,
+        },
         directories,
         notes: root.get("notes").map_or_else(Vec::new, |notes| {
             let notes = notes.elements().iter().filter_map(Node::as_text);
@@ -119,7 +128,7 @@ impl Home<'_> {
     }
 }
 
-fn text<'n>(node: &'n Node, name: &str) -> &'n str {
+pub(super) fn text<'n>(node: &'n Node, name: &str) -> &'n str {
     node.get(name).and_then(Node::as_text).unwrap_or_default()
 }
 
@@ -137,14 +146,14 @@ fn byte(node: &Node, name: &str) -> Option<u8> {
     }
 }
 
-fn word(node: &Node) -> Option<u16> {
+pub(super) fn word(node: &Node) -> Option<u16> {
     match *hex(node.as_text()?)? {
         [high, low] => Some(u16::from_be_bytes([high, low])),
         _ => None,
     }
 }
 
-fn number<T: TryFrom<i64>>(node: &Node, name: &str) -> Option<T> {
+pub(super) fn number<T: TryFrom<i64>>(node: &Node, name: &str) -> Option<T> {
     T::try_from(node.get(name)?.as_integer()?).ok()
 }
 

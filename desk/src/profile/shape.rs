@@ -84,8 +84,8 @@ pub(super) static PROFILE: Shape = Shape::Object(&Object {
             "extends",
             &NOTE,
             "The shipped profile, or the path beside this file, that this one is laid over. \
-             Objects merge by name, directories and files by fid, keys by name, items by tag; \
-             any other list is replaced, and null takes a member away.",
+             Objects merge by name, directories and files by fid, keys by name, items by tag, \
+             applications by aid; any other list is replaced, and null takes a member away.",
         ),
         must("zh", &WORDS, "Its name in Chinese."),
         must("en", &WORDS, "Its name in English."),
@@ -124,6 +124,11 @@ pub(super) static PROFILE: Shape = Shape::Object(&Object {
             "certificates",
             &CERTIFICATES,
             "The certificate application, of a 3.0 card; left out: the card has none.",
+        ),
+        may(
+            "bank",
+            &BANK,
+            "The bank side of a composite card; left out: the card has none.",
         ),
         must(
             "directories",
@@ -235,6 +240,292 @@ static KEY_PIN: Shape = Shape::Object(&Object {
             "tries",
             &Shape::Integer(1, 15),
             "Wrong tries until it locks.",
+        ),
+    ],
+});
+
+const FEN: Shape = Shape::Integer(0, u32::MAX as i64);
+const COUNT: Shape = Shape::Integer(0, 255);
+
+static BANK: Shape = Shape::Object(&Object {
+    name: "bank",
+    says: "The bank side: payment applications, and the directory of them.",
+    fields: &[must(
+        "applications",
+        &Shape::List(&BANK_APPLICATION, 15),
+        "Each application, by an account and what is wanted of it, or by its groupings.",
+    )],
+});
+
+static BANK_APPLICATION: Shape = Shape::Object(&Object {
+    name: "bank application",
+    says: "A debit, credit or quasi-credit application; all but account or groupings may be \
+           left out.",
+    fields: &[
+        may(
+            "aid",
+            &Shape::Hex(5, 16),
+            "Its name; A000000333010101, debit, if left out.",
+        ),
+        may(
+            "label",
+            &Shape::Text(16),
+            "What a terminal calls it; by its name if left out.",
+        ),
+        may(
+            "account",
+            &Shape::Digits(12, 19),
+            "The account number, its check digit last; left out: groupings alone make it.",
+        ),
+        may(
+            "sequence",
+            &Shape::Integer(0, 99),
+            "The card's sequence number; 1 if left out.",
+        ),
+        may(
+            "balance_fen",
+            &FEN,
+            "What is in the account, at the bank's host; 100000 if left out.",
+        ),
+        may(
+            "holder",
+            &Shape::Text(26),
+            "The holder as a terminal prints it, letters, blanks and a slash.",
+        ),
+        may(
+            "holder_id",
+            &Shape::Text(40),
+            "The number of the holder's document; that of SSSE if left out.",
+        ),
+        may(
+            "valid_from",
+            &Shape::Digits(8, 8),
+            "The first day: YYYYMMDD; the card's own if left out.",
+        ),
+        may("valid_to", &Shape::Digits(8, 8), "The last day."),
+        may(
+            "pin",
+            &Shape::Text(40),
+            "Its own PIN, 4 to 12 digits; 888888 if left out.",
+        ),
+        may(
+            "tries",
+            &Shape::Integer(1, 15),
+            "Wrong PINs until it is blocked; 3 if left out.",
+        ),
+        may(
+            "active",
+            &Shape::Flag,
+            "Whether it pays when it is handed over; false if left out: its bank activates it.",
+        ),
+        may(
+            "card_block",
+            &Shape::Choice(&["application", "card"]),
+            "What the bank's CARD BLOCK ends; application if left out.",
+        ),
+        may(
+            "authentication",
+            &Shape::Choice(&["static", "dynamic", "combined"]),
+            "How the card proves itself off line: SDA, DDA too, CDA too; combined if left out.",
+        ),
+        may(
+            "issuer_key_bits",
+            &Shape::Integer(1408, 1984),
+            "The length of the issuer's key, 1408 or 1984; 1408 if left out.",
+        ),
+        may(
+            "card_key_bits",
+            &Shape::Integer(1152, 1984),
+            "The length of the card's key, 1152 or 1984; 1152 if left out.",
+        ),
+        may(
+            "default_action",
+            &Shape::Hex(2, 2),
+            "The application default action, 9F52; C000 if left out.",
+        ),
+        may("limits", &LIMITS, "What it may do without its bank."),
+        may(
+            "second_currency",
+            &SECOND_CURRENCY,
+            "A second currency that counts together with the first.",
+        ),
+        may(
+            "cash",
+            &CASH,
+            "Its electronic cash; left out: it has none, {}: one that is empty.",
+        ),
+        may(
+            "methods",
+            &Shape::Hex(10, 100),
+            "Methods to verify the holder, 8E.",
+        ),
+        may(
+            "cash_methods",
+            &Shape::Hex(10, 100),
+            "The same where it pays with electronic cash.",
+        ),
+        may(
+            "switches",
+            &SWITCHES,
+            "What the public sources leave open; each false if left out.",
+        ),
+        may(
+            "groupings",
+            &Shape::List(&GROUPING, 120),
+            "With an account: in place of the groupings of these numbers, and besides them. \
+             Without: all there are.",
+        ),
+        may("note", &NOTE, "Where the profile decides: why."),
+        REMOVE,
+    ],
+});
+
+static LIMITS: Shape = Shape::Object(&Object {
+    name: "limits",
+    says: "What an application may do without its bank.",
+    fields: &[
+        may(
+            "lower",
+            &COUNT,
+            "Transactions in a row until it asks for the bank, 9F58; 10 if left out, 255: none.",
+        ),
+        may(
+            "upper",
+            &COUNT,
+            "Those until it declines where the bank cannot be asked, 9F59; 15 if left out.",
+        ),
+        may(
+            "foreign_currency",
+            &COUNT,
+            "The same in foreign currencies, 9F53; 3 if left out.",
+        ),
+        may(
+            "foreign_country",
+            &COUNT,
+            "The same in foreign countries, 9F72; 3 if left out.",
+        ),
+        may(
+            "sum_fen",
+            &FEN,
+            "The sum until it asks for the bank, 9F54; 100000 if left out, 0: no limit.",
+        ),
+        may(
+            "upper_sum_fen",
+            &FEN,
+            "The sum until it declines where the bank cannot be asked, 9F5C; 200000 if left out.",
+        ),
+    ],
+});
+
+static SECOND_CURRENCY: Shape = Shape::Object(&Object {
+    name: "second currency",
+    says: "A currency that counts together with the first.",
+    fields: &[
+        must("code", &Shape::Digits(4, 4), "Its code, 9F76: 0840."),
+        must(
+            "conversion",
+            &Shape::Digits(8, 8),
+            "How many digits to shift, then seven digits, 9F73.",
+        ),
+        may(
+            "sum_fen",
+            &FEN,
+            "The sum in both until it asks for the bank, 9F75; 100000 if left out, 0: no limit.",
+        ),
+    ],
+});
+
+const CASH_BALANCE: Field = may("balance_fen", &FEN, "What is in it; nothing if left out.");
+const CASH_BALANCE_LIMIT: Field = may(
+    "balance_limit_fen",
+    &FEN,
+    "The most that can be in it; 100000 if left out.",
+);
+const CASH_SINGLE_LIMIT: Field = may(
+    "single_limit_fen",
+    &FEN,
+    "The most of one payment; 50000 if left out, or the most that can be in it.",
+);
+const CASH_THRESHOLD: Field = may(
+    "reset_threshold_fen",
+    &FEN,
+    "What a payment must leave, or a terminal goes on line; 0 if left out.",
+);
+
+static CASH: Shape = Shape::Object(&Object {
+    name: "cash",
+    says: "Electronic cash as it is issued.",
+    fields: &[
+        CASH_BALANCE,
+        CASH_BALANCE_LIMIT,
+        CASH_SINGLE_LIMIT,
+        CASH_THRESHOLD,
+        may(
+            "second",
+            &SECOND_CASH,
+            "Electronic cash in a second currency; left out: none.",
+        ),
+    ],
+});
+
+static SECOND_CASH: Shape = Shape::Object(&Object {
+    name: "second cash",
+    says: "Electronic cash in a second currency, amounts in its least unit.",
+    fields: &[
+        must(
+            "code",
+            &Shape::Digits(4, 4),
+            "The code of the currency, DF71.",
+        ),
+        CASH_BALANCE,
+        CASH_BALANCE_LIMIT,
+        CASH_SINGLE_LIMIT,
+        CASH_THRESHOLD,
+    ],
+});
+
+static SWITCHES: Shape = Shape::Object(&Object {
+    name: "switches",
+    says: "What the public sources on the application leave open.",
+    fields: &[
+        may(
+            "new_card_takes_no_cash",
+            &Shape::Flag,
+            "A card that was never on line takes no e-cash path.",
+        ),
+        may(
+            "pending_sends_cash_online",
+            &Shape::Flag,
+            "A transaction on line that was not completed sends an e-cash transaction on line.",
+        ),
+        may(
+            "pdol_length_is_data",
+            &Shape::Flag,
+            "PDOL values of a wrong length are 6A80 and not 6700.",
+        ),
+        may(
+            "second_balance_is_data",
+            &Shape::Flag,
+            "A balance in the second currency above its limit is 6A80 and not 6985.",
+        ),
+        may(
+            "counts_at_first_ac",
+            &Shape::Flag,
+            "The transaction counter counts at the first GENERATE AC and not at GET PROCESSING \
+             OPTIONS.",
+        ),
+    ],
+});
+
+static GROUPING: Shape = Shape::Object(&Object {
+    name: "grouping",
+    says: "A data grouping of STORE DATA.",
+    fields: &[
+        must("dgi", &FID, "Its number."),
+        must(
+            "data",
+            &Shape::Hex(1, 700),
+            "Its data as the applet gets them; those of 8XXX go enciphered.",
         ),
     ],
 });

@@ -5,7 +5,7 @@ use cardlab::fen::Fen;
 use cardlab::icc::Icc;
 use cardlab::os::Card;
 use cardlab::secure::scp02::{Level, StaticKeys};
-use cardlab_desk::bank::application::{Application, Cash, Limits};
+use cardlab_desk::bank::application::{Application, CardBlock, Cash, Limits};
 use cardlab_desk::bank::host::Bank;
 use cardlab_desk::bank::key::Keys;
 use cardlab_desk::bank::personalise::Bureau;
@@ -46,7 +46,9 @@ pub(crate) fn application() -> Application {
         }),
         methods: hex::decode("0000000000000000410342031E031F00").unwrap(),
         cash_methods: hex::decode("000007D0000000005F060103").unwrap(),
+        card_block: CardBlock::Card,
         switches: 0,
+        ..Application::of(ACCOUNT)
     }
 }
 

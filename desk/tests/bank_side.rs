@@ -1,0 +1,548 @@
+//! The bank side of a profile: read, refused with all its faults, issued, answered.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use cardlab::apdu::{Command, Sw};
+use cardlab::fen::Fen;
+use cardlab::icc::Icc;
+use cardlab::link::t0::T0;
+use cardlab::os::Card;
+use cardlab::tag;
+use cardlab_desk::bank::application::{
+    Application, Authentication, CDOL1, CDOL2, CardBlock, KeyLength, Ordered,
+};
+use cardlab_desk::bank::host::{Bank, Reason, Request, State};
+use cardlab_desk::bank::key::Keys;
+use cardlab_desk::bank::look;
+use cardlab_desk::issue::{IssueError, issue, issue_watched};
+use cardlab_desk::profile::{BankSide, ProblemKind, Profile};
+use cardlab_desk::wire::exchange;
+
+const SEED: u64 = 5;
+const ACCOUNT: &str = "6228004116000202649";
+const SELECT_SSSE: &str = "00A40400 0F 7378312E73682EC9E7BBE1B1A3D5CF 00";
+const SELECT_DIRECTORY: &str = "00A40400 0E 315041592E5359532E4444463031 00";
+const SELECT: &str = "00A40400 08 A000000333010101 00";
+
+fn bytes(text: &str) -> Vec<u8> {
+    let digits: String = text.split_whitespace().collect();
+    hex::decode(digits).unwrap()
+}
+
+/// A profile over `national-2.0` with this one application.
+fn with(application: &str) -> Profile {
+    parse(application).unwrap_or_else(|report| panic!("{report}"))
+}
+
+fn parse(applications: &str) -> Result<Profile, cardlab_desk::profile::Report> {
+    let text = format!(
+        "{{ \"id\": \"own\", \"extends\": \"national-2.0\", \
+         \"bank\": {{ \"applications\": [{applications}] }} }}"
+    );
+    Profile::parse("own.json", &text)
+}
+
+fn side(profile: &Profile) -> &BankSide {
+    profile.bank.as_ref().unwrap()
+}
+
+fn first(profile: &Profile) -> &Application {
+    side(profile).applications[0].ordered.fields().unwrap()
+}
+
+fn issued(profile: &Profile) -> Card {
+    let mut card = Card::manufacture(&cardlab_applets::ROM, SEED);
+    issue(&mut card, profile, SEED).unwrap();
+    card
+}
+
+fn send(icc: &mut dyn Icc, command: &str) -> (Vec<u8>, Sw) {
+    let command = bytes(command);
+    let answer = exchange(icc, &Command::parse(&command).unwrap()).unwrap();
+    (answer.data, answer.sw)
+}
+
+#[track_caller]
+fn ok(icc: &mut dyn Icc, command: &str) -> Vec<u8> {
+    let (data, sw) = send(icc, command);
+    assert_eq!(sw, Sw::OK, "{command}");
+    data
+}
+
+/// 12.34 yuan at a terminal, as far as the first cryptogram: its request to the bank.
+fn first_cryptogram(icc: &mut dyn Icc, application: &Application) -> Request {
+    let begun = send(icc, SELECT).1;
+    assert!(matches!(begun.0, 0x9000 | 0x6283), "{begun}");
+    ok(icc, "80A80000 0B 8309 00 000000001234 0156 00");
+    let data = "000000001234 000000000000 0156 0000040000 0156 260701 00 D64B8587 123456";
+    let data = format!("{data} {}", "31".repeat(20));
+    let answer = ok(icc, &format!("80AE8000 34 {data} 00"));
+    Request::of(&application.account, application.sequence)
+        .with_list(CDOL1, &bytes(&data))
+        .unwrap()
+        .with(tag!(0x82), &application.aip())
+        .with(tag!(0x9F27), &answer[2..3])
+        .with(tag!(0x9F36), &answer[3..5])
+        .with(tag!(0x9F26), &answer[5..13])
+        .with(tag!(0x9F10), &answer[13..])
+}
+
+/// The same to its end: what the bank decided, and the second cryptogram's CID.
+fn pay(icc: &mut dyn Icc, application: &Application, bank: &mut Bank) -> (Reason, u8) {
+    let request = first_cryptogram(icc, application);
+    let decision = bank.authorise(&request).unwrap();
+    let Some(data) = decision.authentication_data() else {
+        return (decision.reason, 0);
+    };
+    ok(icc, &format!("00820000 0A {}", hex::encode(data)));
+    assert_eq!(CDOL2.len(), 26);
+    let code = hex::encode(decision.code());
+    let data = "000000001234 000000000000 0156 0000040000 0156 260701 00 D64B8587 123456";
+    let answer = ok(icc, &format!("80AE4000 22 {code} {data} 00"));
+    (decision.reason, answer[2])
+}
+
+/// Has the bank activate the card over a terminal.
+fn activate(icc: &mut dyn Icc, application: &Application, bank: &mut Bank) {
+    let request = first_cryptogram(icc, application);
+    let script = bank.activate(&request).unwrap().unwrap();
+    ok(icc, &hex::encode(script));
+}
+
+#[test]
+fn an_account_is_all_that_a_bank_side_needs() {
+    let profile = with(&format!("{{ \"account\": \"{ACCOUNT}\" }}"));
+    let application = first(&profile);
+    assert_eq!(
+        (application.label.as_str(), application.starts_inactive()),
+        ("PBOC DEBIT", true)
+    );
+    assert_eq!(application.card_block, CardBlock::Application);
+    let mut card = issued(&profile);
+    let mut bank = side(&profile).host(SEED);
+    assert_eq!(bank.account(ACCOUNT).unwrap().state, State::Inactive);
+    activate(&mut card, application, &mut bank);
+    assert_eq!(
+        pay(&mut card, application, &mut bank),
+        (Reason::Approved, 0x40)
+    );
+    let left = bank.account(ACCOUNT).unwrap().balance;
+    assert_eq!(left, Fen::new(100_000 - 1_234));
+}
+
+#[test]
+fn a_composite_card_has_both_accounts_and_the_bank_s_pays_once_it_is_active() {
+    for (name, is_composite) in [
+        ("national-1.0", false),
+        ("national-2.0", false),
+        ("national-3.0", false),
+        ("henan-2.0", true),
+        ("henan-3.0", true),
+    ] {
+        let profile = Profile::load(name).unwrap();
+        assert_eq!(profile.bank.is_some(), is_composite, "{name}");
+        let mut card = issued(&profile);
+        if !is_composite {
+            assert_eq!(send(&mut card, SELECT_DIRECTORY).1, Sw::FILE_NOT_FOUND);
+            assert_eq!(send(&mut card, SELECT).1, Sw::FILE_NOT_FOUND);
+            continue;
+        }
+        let application = first(&profile);
+        let mut bank = side(&profile).host(SEED);
+        // Through T=0, as a terminal in the field has it.
+        let mut card = T0::new(card);
+        card.power_on().unwrap();
+        ok(&mut card, SELECT_DIRECTORY);
+        let entry = ok(&mut card, "00B2010C 00");
+        assert!(
+            entry
+                .windows(8)
+                .any(|name| name == application.aid.as_bytes())
+        );
+        assert_eq!(send(&mut card, SELECT).1, Sw::SELECTED_FILE_INVALIDATED);
+        // Before the bank activated it: no PIN, no payment.
+        assert_eq!(
+            send(&mut card, "00200080 08 26888888FFFFFFFF").1,
+            Sw::CONDITIONS_NOT_MET
+        );
+        let request = first_cryptogram(&mut card, application);
+        let decision = bank.authorise(&request).unwrap();
+        assert_eq!(decision.reason, Reason::NotAsked, "{name}");
+        activate(&mut card, application, &mut bank);
+        assert_eq!(
+            pay(&mut card, application, &mut bank),
+            (Reason::Approved, 0x40)
+        );
+        ok(&mut card, SELECT);
+        ok(&mut card, "00200080 08 26888888FFFFFFFF");
+        assert_eq!(ok(&mut card, "80CA9F79 00"), bytes("9F7906 000000000000"));
+        ok(&mut card, SELECT_SSSE);
+    }
+}
+
+#[test]
+fn card_block_ends_what_the_profile_says() {
+    for (policy, social) in [("application", Sw::OK), ("card", Sw::NOT_SUPPORTED)] {
+        let profile = with(&format!(
+            "{{ \"account\": \"{ACCOUNT}\", \"active\": true, \"card_block\": {policy:?} }}"
+        ));
+        let application = first(&profile);
+        let mut card = issued(&profile);
+        let mut bank = side(&profile).host(SEED);
+        let request = first_cryptogram(&mut card, application);
+        assert_eq!(bank.authorise(&request).unwrap().reason, Reason::Approved);
+        let (atc, cryptogram) = request.transaction().unwrap();
+        let scripts = bank.scripts(ACCOUNT, 1, atc, cryptogram).unwrap();
+        ok(&mut card, &hex::encode(scripts.block_card()));
+        assert_eq!(send(&mut card, SELECT).1, Sw::NOT_SUPPORTED, "{policy}");
+        assert_eq!(send(&mut card, SELECT_SSSE).1, social, "{policy}");
+    }
+}
+
+#[test]
+fn every_way_of_data_authentication_and_every_length_of_key_can_be_ordered() {
+    for (members, authentication, issuer, own) in [
+        (
+            "\"authentication\": \"static\"",
+            Authentication::Static,
+            KeyLength::Usual,
+            KeyLength::Usual,
+        ),
+        (
+            "\"authentication\": \"static\", \"issuer_key_bits\": 1984",
+            Authentication::Static,
+            KeyLength::Long,
+            KeyLength::Usual,
+        ),
+        (
+            "\"authentication\": \"dynamic\"",
+            Authentication::Dynamic,
+            KeyLength::Usual,
+            KeyLength::Usual,
+        ),
+        (
+            "\"authentication\": \"dynamic\", \"issuer_key_bits\": 1984, \"card_key_bits\": 1984",
+            Authentication::Dynamic,
+            KeyLength::Long,
+            KeyLength::Long,
+        ),
+        (
+            "\"issuer_key_bits\": 1984",
+            Authentication::Combined,
+            KeyLength::Long,
+            KeyLength::Usual,
+        ),
+    ] {
+        let profile = with(&format!(
+            "{{ \"account\": \"{ACCOUNT}\", \"active\": true, \"cash\": {{}}, {members} }}"
+        ));
+        let application = first(&profile);
+        let made = (
+            application.authentication,
+            application.issuer_key,
+            application.card_key,
+        );
+        assert_eq!(made, (authentication, issuer, own));
+        let mut card = issued(&profile);
+        // Each record that a locator names is there.
+        for cash in ["00", "01"] {
+            ok(&mut card, SELECT);
+            let options = ok(
+                &mut card,
+                &format!("80A80000 0B 8309 {cash} 000000001234 0156 00"),
+            );
+            assert_eq!(options[2..4], application.aip());
+            for entry in options[4..].chunks(4) {
+                for number in entry[1]..=entry[2] {
+                    let p2 = entry[0] | 0x04;
+                    ok(&mut card, &format!("00B2{number:02X}{p2:02X} 00"));
+                }
+            }
+        }
+        let (_, proven) = send(&mut card, "00880000 04 D64B8587 00");
+        let expected = match authentication {
+            Authentication::Static => Sw::CONDITIONS_NOT_MET,
+            _ => Sw::OK,
+        };
+        assert_eq!(proven, expected, "{members}");
+        let mut bank = side(&profile).host(SEED);
+        assert_eq!(
+            pay(&mut card, application, &mut bank),
+            (Reason::Approved, 0x40)
+        );
+    }
+}
+
+#[test]
+fn an_application_out_of_its_groupings_is_the_same_card() {
+    let ordered = with(&format!("{{ \"account\": \"{ACCOUNT}\", \"cash\": {{}} }}"));
+    let keys = Keys::from_seed(SEED).of_card(ACCOUNT, 1).unwrap();
+    let groupings = first(&ordered).groupings(&keys).unwrap();
+    let groupings: Vec<_> = groupings
+        .iter()
+        .map(|grouping| {
+            let data = hex::encode_upper(&grouping.data);
+            format!(
+                "{{ \"dgi\": \"{:04X}\", \"data\": {data:?} }}",
+                grouping.number
+            )
+        })
+        .collect();
+    let raw = with(&format!("{{ \"groupings\": [{}] }}", groupings.join(", ")));
+    assert!(matches!(
+        side(&raw).applications[0].ordered,
+        Ordered::Groupings(_)
+    ));
+    let mut cards = [issued(&ordered), issued(&raw)];
+    for command in [
+        SELECT,
+        "80A80000 0B 8309 01 000000001234 0156 00",
+        "00B20114 00",
+        "00B2021C 00",
+        "80CA9F79 00",
+    ] {
+        let [one, other] = &mut cards;
+        assert_eq!(send(one, command), send(other, command), "{command}");
+    }
+    let request = first_cryptogram(&mut cards[1], first(&ordered));
+    let mut bank = side(&ordered).host(SEED);
+    assert!(bank.activate(&request).unwrap().is_ok());
+}
+
+#[test]
+fn a_grouping_beside_an_account_stands_in_place_of_the_one_made() {
+    let options = "8202 5C00 9404 08010100";
+    let profile = with(&format!(
+        "{{ \"account\": \"{ACCOUNT}\", \"active\": true, \"groupings\": [ \
+         {{ \"dgi\": \"9104\", \"data\": \"{options}\" }}, \
+         {{ \"dgi\": \"9103\", \"data\": \"A5 06 50 04 50424F43\" }} ] }}"
+    ));
+    let mut card = issued(&profile);
+    ok(&mut card, SELECT);
+    let answer = ok(&mut card, "80A80000 0B 8309 00 000000001234 0156 00");
+    assert_eq!(answer, bytes("80 06 5C00 08010100"));
+}
+
+#[test]
+fn amounts_limits_switches_and_currencies_reach_the_card() {
+    let profile = with(&format!(
+        "{{ \"account\": \"{ACCOUNT}\", \"aid\": \"A000000333010102\", \"sequence\": 7, \
+         \"active\": true, \"tries\": 5, \"pin\": \"1234567\", \"balance_fen\": 77, \
+         \"valid_from\": \"20250203\", \"valid_to\": \"20491231\", \"default_action\": \"F8C0\", \
+         \"limits\": {{ \"lower\": 2, \"upper\": 4, \"foreign_currency\": 5, \
+         \"foreign_country\": 6, \"sum_fen\": 700, \"upper_sum_fen\": 800 }}, \
+         \"second_currency\": {{ \"code\": \"0840\", \"conversion\": \"07000000\", \
+         \"sum_fen\": 900 }}, \
+         \"cash\": {{ \"balance_fen\": 10, \"balance_limit_fen\": 20, \
+         \"reset_threshold_fen\": 11, \"second\": {{ \"code\": \"0344\", \
+         \"balance_fen\": 30, \"balance_limit_fen\": 60, \"single_limit_fen\": 50 }} }}, \
+         \"switches\": {{ \"pdol_length_is_data\": true }} }}"
+    ));
+    assert_eq!(first(&profile).label, "PBOC CREDIT");
+    let mut card = issued(&profile);
+    ok(&mut card, "00A40400 08 A000000333010102 00");
+    for (tag, value) in [
+        ("9F17", "05"),
+        ("9F52", "F8C0"),
+        ("9F58", "02"),
+        ("9F59", "04"),
+        ("9F53", "05"),
+        ("9F72", "06"),
+        ("9F54", "000000000700"),
+        ("9F5C", "000000000800"),
+        ("9F76", "0840"),
+        ("9F73", "07000000"),
+        ("9F75", "000000000900"),
+        ("9F79", "000000000010"),
+        ("9F77", "000000000020"),
+        ("9F78", "000000000020"),
+        ("9F6D", "000000000011"),
+        ("DF71", "0344"),
+        ("DF79", "000000000030"),
+        ("DF77", "000000000060"),
+        ("DF78", "000000000050"),
+    ] {
+        let answer = ok(&mut card, &format!("80CA{tag} 00"));
+        assert_eq!(answer[3..], bytes(value), "{tag}");
+    }
+    ok(&mut card, "00200080 08 271234567FFFFFFF");
+    assert_eq!(send(&mut card, "80A80000 03 830100 00").1, Sw::WRONG_DATA);
+    let bank = side(&profile).host(SEED);
+    assert_eq!(bank.account(ACCOUNT).unwrap().balance, Fen::new(77));
+}
+
+#[test]
+fn all_that_is_wrong_with_a_bank_side_is_told_at_once() {
+    let report = parse(
+        r#"{ "aid": "A000000333010101", "account": "6228004116000202641", "label": "标签",
+             "holder": "X", "holder_id": "一", "pin": "12A4", "tries": 16,
+             "valid_from": "20240231", "valid_to": "20500101",
+             "methods": "0000000000000000 41 03 42",
+             "card_key_bits": 1984, "active": "yes", "coffee": 1,
+             "limits": { "lower": 9, "upper": 3, "sum_fen": 5, "upper_sum_fen": 4 },
+             "cash": { "balance_fen": 9, "balance_limit_fen": 8, "second": { "balance_fen": 1 } },
+             "switches": { "unknown": true } },
+           { "aid": "a000000333010101", "account": "1234" },
+           { "aid": "315041592E5359532E4444463031", "pin": "123456",
+             "groupings": [ { "dgi": "0B01", "data": "70 00" }, { "dgi": "8000", "data": "00" },
+                            { "dgi": "9102", "data": "A500" },
+                            { "dgi": "9102", "data": "A500" } ] },
+           { "aid": "A000000333010107" }"#,
+    )
+    .unwrap_err();
+    let told: Vec<_> = report
+        .problems()
+        .iter()
+        .map(|problem| (problem.path.as_str(), problem.kind))
+        .collect();
+    let at = |path: &str| format!("$.bank.applications{path}");
+    for (path, kind) in [
+        ("[0].account", ProblemKind::Value),
+        ("[0].label", ProblemKind::Value),
+        ("[0].holder", ProblemKind::Value),
+        ("[0].holder_id", ProblemKind::Value),
+        ("[0].pin", ProblemKind::Value),
+        ("[0].tries", ProblemKind::Form),
+        ("[0].valid_from", ProblemKind::Value),
+        ("[0].valid_to", ProblemKind::Value),
+        ("[0].methods", ProblemKind::Value),
+        ("[0].card_key_bits", ProblemKind::Conflict),
+        ("[0].active", ProblemKind::Form),
+        ("[0].coffee", ProblemKind::Unknown),
+        ("[0].limits.upper", ProblemKind::Conflict),
+        ("[0].limits.upper_sum_fen", ProblemKind::Conflict),
+        ("[0].cash.balance_fen", ProblemKind::Conflict),
+        ("[0].cash.second", ProblemKind::Missing),
+        ("[0].switches.unknown", ProblemKind::Unknown),
+        ("[1].aid", ProblemKind::Duplicate),
+        ("[1].account", ProblemKind::Form),
+        ("[2].aid", ProblemKind::Value),
+        ("[2].pin", ProblemKind::Conflict),
+        ("[2].groupings", ProblemKind::Missing),
+        ("[2].groupings[0].dgi", ProblemKind::Reference),
+        ("[2].groupings[1].data", ProblemKind::Length),
+        ("[2].groupings[3].dgi", ProblemKind::Duplicate),
+        ("[3]", ProblemKind::Missing),
+    ] {
+        assert!(told.contains(&(&at(path), kind)), "{path}: {told:?}");
+    }
+    assert_eq!(told.len(), 26, "{told:?}");
+    let check = "with the check 9";
+    assert!(report.to_string().contains(check), "{report}");
+}
+
+#[test]
+fn a_profile_over_a_composite_one_changes_or_removes_an_application_by_its_name() {
+    let over = |bank: &str| {
+        let text = format!("{{ \"id\": \"own\", \"extends\": \"henan-2.0\", \"bank\": {bank} }}");
+        Profile::parse("own.json", &text).unwrap_or_else(|report| panic!("{report}"))
+    };
+    let changed = over(r#"{ "applications": [ { "aid": "A000000333010101", "active": true } ] }"#);
+    let original = Profile::load("henan-2.0").unwrap();
+    assert_eq!(first(&changed).account, first(&original).account);
+    assert!(!first(&changed).starts_inactive());
+    let more = over(
+        r#"{ "applications": [
+              { "aid": "A000000333010102", "account": "6228004116003026268" } ] }"#,
+    );
+    assert_eq!(side(&more).applications.len(), 2);
+    assert!(over("null").bank.is_none());
+}
+
+#[test]
+fn the_bank_side_s_steps_are_told_and_counted_and_show_no_secret() {
+    let profile = Profile::load("henan-2.0").unwrap();
+    let mut card = Card::manufacture(&cardlab_applets::ROM, SEED);
+    let mut told = Vec::new();
+    let issued = issue_watched(&mut card, &profile, SEED, &mut |step, far| {
+        told.push((step.clone(), far));
+    });
+    let issued = issued.unwrap();
+    assert_eq!(told.len(), issued.commands);
+    for (index, (step, far)) in told.iter().enumerate() {
+        assert_eq!(*far, (index, issued.commands), "{step:?}");
+    }
+    let path = "$.bank.applications[A000000333010101]";
+    let of_application: Vec<_> = told
+        .iter()
+        .filter(|(step, _)| step.path() == path)
+        .collect();
+    assert!(of_application.len() > 30);
+    let secret = of_application
+        .iter()
+        .filter(|(step, _)| step.command()[..3] == [0x80, 0xE2, 0x60]);
+    let keys = Keys::from_seed(SEED).of_card(&first(&profile).account, 1);
+    let key = keys.unwrap().to_bytes();
+    let mut count = 0;
+    for (step, _) in secret {
+        assert!(step.shown().ends_with("··"), "{step:?}");
+        assert!(!step.command().windows(16).any(|part| part == &key[..16]));
+        count += 1;
+    }
+    // Keys, five numbers of the RSA key, the PIN.
+    assert_eq!(count, 7);
+}
+
+#[test]
+fn what_anybody_may_see_of_the_bank_side_is_read_with_its_logs() {
+    let profile = with(&format!(
+        "{{ \"account\": \"{ACCOUNT}\", \"active\": true, \
+         \"cash\": {{ \"balance_fen\": 500 }} }}"
+    ));
+    let application = first(&profile);
+    let mut card = issued(&profile);
+    let mut bank = side(&profile).host(SEED);
+    let request = first_cryptogram(&mut card, application);
+    let (atc, cryptogram) = request.transaction().unwrap();
+    let scripts = bank.scripts(ACCOUNT, 1, atc, cryptogram).unwrap();
+    ok(&mut card, &hex::encode(scripts.load(Fen::new(700))));
+    assert_eq!(
+        pay(&mut card, application, &mut bank),
+        (Reason::Approved, 0x40)
+    );
+    let looks = look::applications(&mut card).unwrap().unwrap();
+    let [look] = &looks[..] else {
+        panic!("{looks:?}");
+    };
+    assert_eq!((look.aid, look.selected), (application.aid, Sw::OK));
+    let element = |tag| {
+        look.elements
+            .iter()
+            .find(|(known, _)| *known == tag)
+            .cloned()
+    };
+    assert_eq!(element(0x9F36), Some((0x9F36, vec![0, 2])));
+    assert_eq!(element(0x9F79), Some((0x9F79, bytes("000000000700"))));
+    assert_eq!(element(0xDF79), None);
+    let [payment] = &look.payments[..] else {
+        panic!("{look:?}");
+    };
+    assert!(payment.contains(&(0x9F02, bytes("000000001234"))));
+    assert!(payment.contains(&(0x9F36, vec![0, 2])));
+    let [(old, new, fields)] = &look.loads[..] else {
+        panic!("{look:?}");
+    };
+    assert_eq!(
+        [&old[..], &new[..]],
+        [bytes("000000000500"), bytes("000000000700")]
+    );
+    assert!(fields.contains(&(0x9F36, vec![0, 1])));
+    let mut none = issued(&Profile::load("national-2.0").unwrap());
+    assert_eq!(look::applications(&mut none), Ok(None));
+}
+
+#[test]
+fn a_grouping_that_the_card_refuses_is_named_with_its_application() {
+    // A record that is no template.
+    let profile = with(&format!(
+        "{{ \"account\": \"{ACCOUNT}\", \
+         \"groupings\": [ {{ \"dgi\": \"0101\", \"data\": \"57 00\" }} ] }}"
+    ));
+    let mut card = Card::manufacture(&cardlab_applets::ROM, SEED);
+    let error = issue(&mut card, &profile, SEED).unwrap_err();
+    assert!(matches!(error, IssueError::Bank { .. }));
+    let says = error.to_string();
+    for part in ["$.bank.applications[A000000333010101]", "0101", "6A80"] {
+        assert!(says.contains(part), "{says}");
+    }
+}
