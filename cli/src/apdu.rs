@@ -74,11 +74,7 @@ impl Apdu {
         }
         drop(card);
         // As a shell expects: whether the last command was taken, by a card in order.
-        Ok(if refused || watch.is_red() {
-            ExitCode::FAILURE
-        } else {
-            ExitCode::SUCCESS
-        })
+        Ok(watch.judge(ExitCode::from(u8::from(refused))))
     }
 }
 

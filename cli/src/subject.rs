@@ -14,7 +14,7 @@ use cardlab_conformance::verdict::Exit;
 use cardlab_desk::hsm::{CardKeys, Hsm, TestRoot};
 use cardlab_desk::pki::Authority;
 use cardlab_desk::profile::Profile;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 /// How the card is reached.
@@ -36,6 +36,8 @@ struct Ours {
     issued: Mutex<Card>,
     keys: CardKeys,
     seed: u64,
+    /// The certificate of the test authority, made when it is asked for first.
+    authority: OnceLock<Option<Vec<u8>>>,
     way: Reach,
 }
 
@@ -77,6 +79,7 @@ pub(crate) fn issue(
         issued: Mutex::new(issued),
         keys: keys(profile, seed)?,
         seed,
+        authority: OnceLock::new(),
         way,
     }))
 }
@@ -88,6 +91,7 @@ pub(crate) fn of(card: Card, profile: &Profile, seed: u64) -> anyhow::Result<Box
         issued: Mutex::new(card),
         keys: keys(profile, seed)?,
         seed,
+        authority: OnceLock::new(),
         way: Reach::InProcess,
     }))
 }
@@ -161,9 +165,12 @@ impl Subject for Ours {
     }
 
     fn authority(&self) -> Option<Vec<u8>> {
-        Authority::new(TestRoot::from_seed(self.seed))?
-            .certificate()
-            .ok()
+        let authority = || {
+            Authority::new(TestRoot::from_seed(self.seed))?
+                .certificate()
+                .ok()
+        };
+        self.authority.get_or_init(authority).clone()
     }
 
     fn tearable(&self) -> Option<Box<dyn Tearable>> {

@@ -2,6 +2,7 @@
 
 use crate::Stop;
 use crate::card::{self, Which};
+use crate::watch::{Known, Watch};
 use anyhow::{Context as _, bail};
 use cardlab::fen::Fen;
 use cardlab::icc::Icc;
@@ -298,11 +299,14 @@ impl At {
     ) -> anyhow::Result<ExitCode> {
         let card = self.card()?;
         let (layouts, policy) = (self.layouts()?, self.policy()?);
+        let known = self.known()?;
+        let mut watch = Watch::new(&known, false);
         let mut card = Heard::new("card", card, self.trace);
+        let mut card = Tap::new(&mut card, |event| watch.hear(&event));
         let mut module = self.module(&layouts)?;
         let mut terminal = Terminal::new(&mut card, &mut *module, &layouts, policy);
         let result = function(&mut terminal, &layouts);
-        print(result)
+        Ok(watch.judge(print(result)?))
     }
 
     /// A purchase or a load, and what the card says where it was pulled.
@@ -322,7 +326,10 @@ impl At {
         if let Some(when) = pay.pull {
             pulled.pull_at(ins, when.into());
         }
+        let known = self.known()?;
+        let mut watch = Watch::new(&known, false);
         let mut card = Heard::new("card", pulled, self.trace);
+        let mut card = Tap::new(&mut card, |event| watch.hear(&event));
         let mut module = self.module(&layouts)?;
         let mut terminal = Terminal::new(&mut card, &mut *module, &layouts, policy);
         let result = match ins {
@@ -330,7 +337,8 @@ impl At {
             _ => terminal.load(&payment, &mut host),
         };
         let Some(pending) = terminal.pending().cloned() else {
-            return print(result.map(|receipt| receipt_shown(&receipt)));
+            let code = print(result.map(|receipt| receipt_shown(&receipt)))?;
+            return Ok(watch.judge(code));
         };
         let mut out = io::stdout().lock();
         writeln!(
@@ -340,13 +348,21 @@ impl At {
         writeln!(out, "put it in again 请重新插卡")?;
         let recovered = again(|| terminal.recover(&pending, &mut host));
         drop(out);
-        match recovered {
+        let code = match recovered {
             Ok(None) => {
                 let lines = vec![line("结果", "result", "卡未交易 the card did not take it")];
                 print(Ok((lines, String::new())))
             }
             Ok(Some(receipt)) => print(Ok(receipt_shown(&receipt))),
             Err(failure) => print(Err(failure)),
+        };
+        Ok(watch.judge(code?))
+    }
+
+    fn known(&self) -> anyhow::Result<Known> {
+        match &self.reader {
+            Some(_) => Ok(Known::nothing()),
+            None => Known::of(&self.which),
         }
     }
 

@@ -3,23 +3,43 @@
 use crate::card::Which;
 use cardlab::link::tap::Event;
 use cardlab_conformance::monitor::{Facts, Monitors};
+use cardlab_desk::hsm::TestRoot;
+use cardlab_desk::pki::Authority;
 use cardlab_desk::profile::Profile;
 use std::io::{self, Write};
+use std::process::ExitCode;
 
 /// The profile of a card, as far as it is known.
 pub(crate) struct Known {
     profile: Option<Profile>,
     as_issued: bool,
+    /// The certificate of the test authority, of a card that has some of it.
+    authority: Option<Vec<u8>>,
 }
 
 impl Known {
     /// What is known of the card that a verb works on: of one out of an image no more than
     /// its profile, where that is named.
     pub(crate) fn of(which: &Which) -> anyhow::Result<Known> {
+        let profile = which.known_profile()?;
+        let has_some = profile.as_ref().is_some_and(|p| p.certificates.is_some());
+        let authority = Authority::new(TestRoot::from_seed(which.seed()));
         Ok(Known {
-            profile: which.known_profile()?,
+            profile,
             as_issued: !which.is_kept(),
+            authority: authority
+                .filter(|_| has_some)
+                .and_then(|authority| authority.certificate().ok()),
         })
+    }
+
+    /// What is known of somebody's card in a reader: nothing.
+    pub(crate) const fn nothing() -> Known {
+        Known {
+            profile: None,
+            as_issued: false,
+            authority: None,
+        }
     }
 }
 
@@ -36,10 +56,11 @@ impl<'p> Watch<'p> {
             profile,
             as_issued: known.as_issued,
         });
-        Watch {
-            monitors: Monitors::new(facts),
-            verbose,
+        let mut monitors = Monitors::new(facts);
+        if let Some(authority) = &known.authority {
+            monitors = monitors.with_authority(authority.clone());
         }
+        Watch { monitors, verbose }
     }
 
     /// Hears what a reader did.
@@ -49,6 +70,15 @@ impl<'p> Watch<'p> {
         }
         for violation in self.monitors.hear(event) {
             let _ = writeln!(io::stderr(), "cardlab: monitor 监视 {violation}");
+        }
+    }
+
+    /// The code of a verb that ended with this one, had all monitors been silent.
+    pub(crate) fn judge(&self, code: ExitCode) -> ExitCode {
+        if self.is_red() && code == ExitCode::SUCCESS {
+            ExitCode::FAILURE
+        } else {
+            code
         }
     }
 

@@ -234,7 +234,13 @@ impl<'s> Session<'s> {
             profile,
             as_issued: true,
         };
-        let mut icc = Watched::new(card, Monitors::new(Some(facts)));
+        let mut monitors = Monitors::new(Some(facts));
+        if profile.certificates.is_some()
+            && let Some(authority) = subject.authority()
+        {
+            monitors = monitors.with_authority(authority);
+        }
+        let mut icc = Watched::new(card, monitors);
         let atr = icc.power_on()?;
         let mut kept = BTreeMap::new();
         kept.insert("atr".to_owned(), atr);

@@ -27,7 +27,7 @@ pub trait Subject: Sync {
     }
 
     /// The certificate in DER of the authority that the card's certificates must be of;
-    /// `None` where the host knows none.
+    /// `None` where the host knows none. It is asked for in each conversation.
     fn authority(&self) -> Option<Vec<u8>> {
         None
     }

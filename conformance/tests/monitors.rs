@@ -27,6 +27,9 @@ const ID: &str = "monitors/red";
 
 static PROFILE: LazyLock<Profile> = LazyLock::new(|| Profile::load("national-2.0").unwrap());
 static OURS: LazyLock<Ours> = LazyLock::new(|| Ours::issued(&PROFILE));
+/// A card with certificates.
+static THIRD: LazyLock<Profile> = LazyLock::new(|| Profile::load("national-3.0").unwrap());
+static CERTIFIED: LazyLock<Ours> = LazyLock::new(|| Ours::issued(&THIRD));
 
 /// What breaks a card. It has a second one to keep a state in.
 trait Break: Send {
@@ -119,8 +122,8 @@ impl Tearable for Broken {
     }
 }
 
-/// The subject whose every card is broken in one way.
-struct Mutant(fn() -> Box<dyn Break>);
+/// The subject whose every card is one of these, broken in one way.
+struct Mutant(&'static Ours, fn() -> Box<dyn Break>);
 
 impl Subject for Mutant {
     fn name(&self) -> &str {
@@ -129,8 +132,8 @@ impl Subject for Mutant {
 
     fn fresh(&self) -> Result<Box<dyn Icc + '_>, String> {
         Ok(Box::new(Broken {
-            card: OURS.fork(),
-            by: (self.0)(),
+            card: self.0.fork(),
+            by: (self.1)(),
         }))
     }
 
@@ -140,13 +143,17 @@ impl Subject for Mutant {
 
     fn tearable(&self) -> Option<Box<dyn Tearable>> {
         Some(Box::new(Broken {
-            card: OURS.fork(),
-            by: (self.0)(),
+            card: self.0.fork(),
+            by: (self.1)(),
         }))
     }
 
     fn key(&self, name: &str, version: u8) -> Option<Key> {
-        OURS.key(name, version)
+        self.0.key(name, version)
+    }
+
+    fn authority(&self) -> Option<Vec<u8>> {
+        self.0.authority()
     }
 }
 
@@ -174,11 +181,25 @@ fn case(id: &str, steps: &Value) -> Case {
 
 /// The ids of the monitors that go red, after a look at the unbroken card.
 fn red(steps: &Value, breaks: fn() -> Box<dyn Break>) -> Vec<&'static str> {
+    red_of(&OURS, &PROFILE, steps, breaks)
+}
+
+/// The same of a card with certificates.
+fn red_certified(steps: &Value, breaks: fn() -> Box<dyn Break>) -> Vec<&'static str> {
+    red_of(&CERTIFIED, &THIRD, steps, breaks)
+}
+
+fn red_of(
+    ours: &'static Ours,
+    profile: &Profile,
+    steps: &Value,
+    breaks: fn() -> Box<dyn Break>,
+) -> Vec<&'static str> {
     let case = case(ID, steps);
-    let whole = judge(&case, &*OURS, &PROFILE, Safety::Irreversible);
+    let whole = judge(&case, ours, profile, Safety::Irreversible);
     assert!(whole.violations.is_empty(), "{:?}", whole.violations);
     assert!(whole.verdict < Verdict::Fail, "{:?}", whole.reason);
-    let broken = judge(&case, &Mutant(breaks), &PROFILE, Safety::Irreversible);
+    let broken = judge(&case, &Mutant(ours, breaks), profile, Safety::Irreversible);
     assert_eq!(broken.verdict, Verdict::Fail, "{:?}", broken.reason);
     let reason = broken.reason.unwrap();
     let first = &broken.violations[0];
@@ -460,7 +481,12 @@ fn m11_a_card_that_is_not_a_function_of_its_seed() {
         let case = case(&format!("monitors/red-{number}"), &steps);
         let whole = judge(&case, &*OURS, &PROFILE, Safety::Irreversible);
         assert!(whole.violations.is_empty());
-        let judged = judge(&case, &Mutant(breaks), &PROFILE, Safety::Irreversible);
+        let judged = judge(
+            &case,
+            &Mutant(&OURS, breaks),
+            &PROFILE,
+            Safety::Irreversible,
+        );
         match &judged.violations[..] {
             [] => assert_ne!(judged.verdict, Verdict::Fail),
             [violation] => {
@@ -675,6 +701,99 @@ fn m27_a_pin_that_is_unblocked_without_the_right() {
         say(answer, 0x9000);
     });
     assert_eq!(red(&steps, breaks), ["M27"]);
+}
+
+/// To the certificate application, and there.
+fn in_certificates(steps: &[Value]) -> Value {
+    let environment = send("00A40400 {pki:lv} 00");
+    let application = send("00A40400 {cert:lv} 00");
+    json!([&[environment, application], steps].concat())
+}
+
+/// The public key of the signature pair is read, and its certificate.
+fn both_halves() -> Value {
+    in_certificates(&[
+        send("00B09200 42"),
+        json!({ "do": "check", "certificate_check": "public" }),
+    ])
+}
+
+#[test]
+fn m28_a_certificate_with_a_byte_that_the_authority_did_not_sign() {
+    let steps = in_certificates(&[
+        send("00A40000 02 0018"),
+        send("00B00000 E0"),
+        send("00B000E0 E0"),
+        send("00B001C0 E0"),
+    ]);
+    // In the holder's name, so that all else stays in order.
+    let breaks = answers!(|_card, command, answer| if is(command, 0xB0) {
+        let holder = answer.windows(2).rposition(|pair| pair == [0x0C, 0x09]);
+        if let Some(at) = holder {
+            answer[at + 4] ^= 1;
+        }
+    });
+    assert_eq!(red_certified(&steps, breaks), ["M28"]);
+}
+
+#[test]
+fn m28_a_public_key_that_is_not_the_certificate_s() {
+    let breaks = answers!(|card, command, answer| {
+        if is(command, 0xB0) && answer.starts_with(&[0xCA, 0x40]) {
+            let mut other = command.to_vec();
+            other[2] = 0x94;
+            card.transmit(&other, answer).unwrap();
+        }
+    });
+    assert_eq!(red_certified(&both_halves(), breaks), ["M28"]);
+}
+
+#[test]
+fn m28_an_exported_key_that_is_not_the_certificate_s() {
+    let steps = in_certificates(&[
+        json!({ "do": "check", "certificate_check": "public" }),
+        send("80C98200 08 C0020012 C2020013 00"),
+    ]);
+    let breaks = answers!(|_card, command, answer| if is(command, 0xC9) {
+        let len = answer.len() - 2;
+        answer[2..len].fill(0x11);
+    });
+    assert_eq!(red_certified(&steps, breaks), ["M28"]);
+}
+
+#[test]
+fn m28_a_signature_of_another_key() {
+    let verify =
+        |who: &str| json!({ "do": "PIN", "certificate_verify": { "who": who, "pin": "right" } });
+    let steps = in_certificates(&[
+        send("00B09200 42"),
+        verify("user"),
+        verify("administrator"),
+        json!({ "do": "sign", "certificate_sign": { "message": "616263" } }),
+    ]);
+    let breaks = answers!(
+        |_card, command, answer| if is(command, 0x48) && answer.len() == 66 {
+            answer[63] ^= 1;
+        }
+    );
+    assert_eq!(red_certified(&steps, breaks), ["M28"]);
+}
+
+#[test]
+fn m28_says_nothing_of_a_pair_that_was_made_anew() {
+    let verify =
+        |who: &str| json!({ "do": "PIN", "certificate_verify": { "who": who, "pin": "right" } });
+    let steps = in_certificates(&[
+        send("00B09200 42"),
+        verify("user"),
+        verify("administrator"),
+        send("80400000 08 C0020012 C2020013"),
+        send("00B09200 42"),
+        json!({ "do": "certificate", "certificate_check": "public" }),
+    ]);
+    let case = case(ID, &steps);
+    let judged = judge(&case, &*CERTIFIED, &THIRD, Safety::Irreversible);
+    assert!(judged.violations.is_empty(), "{:?}", judged.violations);
 }
 
 #[test]

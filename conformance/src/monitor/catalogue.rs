@@ -111,6 +111,9 @@ monitors! {
     M27 Profile "social security card specification, part 4, 6; part 6, 6; R03, R23"
         "Nothing is written without the right that the profile asks for."
         "未取得规定的权限，任何写操作都不成功。";
+    M28 Profile "LD/T 6001.3-2023, 10.3 (CHECK_CERT, by its title)"
+        "A certificate on the card is in order and of its authority, and the card's key is its."
+        "卡内证书符合要求且由证书机构签发，卡内密钥与证书一致。";
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@
 
 mod again;
 mod catalogue;
+mod certificate;
 mod challenge;
 mod money;
 mod order;
@@ -28,6 +29,7 @@ use cardlab::apdu::{Command, Response, Sw};
 use cardlab::icc::{Icc, Lost};
 use cardlab::link::tap::Event;
 use cardlab_desk::profile::{Directory, Profile};
+use certificate::Certificates;
 use challenge::Challenges;
 use money::Books;
 use place::{Place, Standing};
@@ -133,6 +135,7 @@ pub struct Monitors<'p> {
     rights: Rights,
     tries: Tries,
     books: Books,
+    certificates: Certificates,
 }
 
 impl<'p> Monitors<'p> {
@@ -154,7 +157,16 @@ impl<'p> Monitors<'p> {
             rights: Rights::default(),
             tries: Tries::new(issued),
             books: Books::new(issued),
+            certificates: Certificates::new(issued.is_some()),
         }
+    }
+
+    /// The same, which know the certificate of the authority, in DER, that the card's
+    /// certificates must be of.
+    #[must_use]
+    pub fn with_authority(mut self, authority: Vec<u8>) -> Monitors<'p> {
+        self.certificates.trust(authority);
+        self
     }
 
     /// What went wrong so far, each monitor at most once.
@@ -192,6 +204,7 @@ impl<'p> Monitors<'p> {
         self.rights.started(self.tries.was_verified());
         self.tries.started();
         self.books.started();
+        self.certificates.started();
         self.profile = self.profile.filter(|profile| profile.atr == atr);
         let ssse = self.profile.and_then(ssse);
         self.blind = ssse.is_none();
@@ -204,6 +217,7 @@ impl<'p> Monitors<'p> {
         self.blind = true;
         self.tries = Tries::new(None);
         self.books = Books::new(None);
+        self.certificates.forget();
     }
 
     fn exchanged(&mut self, bytes: &[u8], answer: Option<&Response<'_>>) {
@@ -271,6 +285,7 @@ impl<'p> Monitors<'p> {
         if self.blind {
             return;
         }
+        self.certificates.watch_data(turn, &mut self.found);
         if let Place::In(directory, _) = self.standing.place {
             let meant = self.standing.meant(&turn.command);
             self.books
@@ -295,6 +310,7 @@ impl<'p> Monitors<'p> {
             self.standing = Standing::at(Place::Unknown);
             return;
         }
+        self.certificates.watch(turn, &mut self.found);
         let meant = self.standing.meant(&turn.command);
         match (self.standing.place, ssse(profile)) {
             (Place::In(directory, _), Some(ssse)) => {

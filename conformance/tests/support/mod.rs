@@ -11,7 +11,7 @@ use cardlab_desk::hsm::{CardKeys, TestRoot};
 use cardlab_desk::issue::issue;
 use cardlab_desk::pki::Authority;
 use cardlab_desk::profile::Profile;
-use std::sync::Mutex;
+use std::sync::{LazyLock, Mutex};
 
 /// The seed of every card in these tests.
 pub(crate) const SEED: u64 = 20_240_601;
@@ -62,9 +62,11 @@ impl Subject for Ours {
     }
 
     fn authority(&self) -> Option<Vec<u8>> {
-        Authority::new(TestRoot::from_seed(SEED))?
-            .certificate()
-            .ok()
+        static AUTHORITY: LazyLock<Option<Vec<u8>>> = LazyLock::new(|| {
+            let authority = Authority::new(TestRoot::from_seed(SEED))?;
+            authority.certificate().ok()
+        });
+        AUTHORITY.clone()
     }
 
     fn seed(&self) -> Option<u64> {

@@ -51,6 +51,10 @@ pub struct Finding {
 }
 
 impl Finding {
+    const fn new(pair: Pair, item: Item, wrong: Option<String>) -> Finding {
+        Finding { pair, item, wrong }
+    }
+
     /// Whether it is right.
     #[must_use]
     pub const fn is_good(&self) -> bool {
@@ -118,26 +122,25 @@ pub fn check(
 ) -> Result<Vec<Finding>, PkiError> {
     let mut findings = Vec::new();
     for pair in Pair::ALL {
-        let certificate = match card.certificate(pair) {
-            Ok(Some(der)) => Certificate::from_der(&der).map_err(|error| error.to_string()),
+        let der = match card.certificate(pair) {
+            Ok(Some(der)) => Ok(der),
             Ok(None) => Err("there is none".to_owned()),
             Err(PkiError::Lost(lost)) => return Err(PkiError::Lost(lost)),
             Err(error) => Err(error.to_string()),
         };
-        let mut add = |item, wrong| findings.push(Finding { pair, item, wrong });
-        let certificate = match certificate {
-            Ok(certificate) => certificate,
+        let der = match der {
+            Ok(der) => der,
             Err(wrong) => {
-                add(Item::Form, Some(wrong));
+                findings.push(Finding::new(pair, Item::Form, Some(wrong)));
                 continue;
             }
         };
-        add(Item::Form, None);
-        for (item, wrong) in against_authority(&certificate, authority, day) {
-            add(item, wrong);
+        let (alone, key) = examine(pair, &der, Some(authority), Some(day));
+        let is_one = alone.iter().all(|f| f.item != Item::Form || f.is_good());
+        findings.extend(alone);
+        if !is_one {
+            continue;
         }
-        add(Item::KeyUsage, key_usage(&certificate, pair));
-        let key = key_in(&certificate);
         let on_card = match card.public_key(pair) {
             Err(PkiError::Lost(lost)) => return Err(PkiError::Lost(lost)),
             other => other,
@@ -149,7 +152,7 @@ pub fn check(
             (Err(error), _) => Some(error.clone()),
             (_, Err(error)) => Some(error.to_string()),
         };
-        add(Item::PublicKey, wrong);
+        findings.push(Finding::new(pair, Item::PublicKey, wrong));
         if let (Some(order), Ok(key)) = (proven, key) {
             let wrong = match private_key(card, pair, &key, order) {
                 Err(PkiError::Lost(lost)) => return Err(PkiError::Lost(lost)),
@@ -157,45 +160,78 @@ pub fn check(
                 Ok(true) => None,
                 Ok(false) => Some("the card has another one".to_owned()),
             };
-            add(Item::PrivateKey, wrong);
+            findings.push(Finding::new(pair, Item::PrivateKey, wrong));
         }
     }
     Ok(findings)
 }
 
-fn against_authority(
-    certificate: &Certificate,
-    authority: &[u8],
-    day: [u16; 3],
-) -> Vec<(Item, Option<String>)> {
-    let tbs = certificate.tbs_certificate();
-    let mut found = Vec::new();
-    let algorithms = [certificate.signature_algorithm(), tbs.signature()];
+/// Looks at a certificate alone, in DER: at its form, its algorithms and its key usage;
+/// where the authority's own is known, in DER, whether that signed and issued it; where the
+/// day is known, year, month and day, at its validity. Gives its key, or why there is
+/// none, too.
+pub fn examine(
+    pair: Pair,
+    der: &[u8],
+    authority: Option<&[u8]>,
+    day: Option<[u16; 3]>,
+) -> (Vec<Finding>, Result<PublicKey, String>) {
+    let certificate = match Certificate::from_der(der) {
+        Ok(certificate) => certificate,
+        Err(error) => {
+            let wrong = error.to_string();
+            let finding = Finding::new(pair, Item::Form, Some(wrong.clone()));
+            return (vec![finding], Err(wrong));
+        }
+    };
+    let mut findings = vec![Finding::new(pair, Item::Form, None)];
+    let mut add = |item, wrong| findings.push(Finding::new(pair, item, wrong));
+    let key = key_in(&certificate);
+    let other = other_algorithm(&certificate);
+    add(Item::Algorithm, other.or_else(|| key.clone().err()));
+    if let Some(authority) = authority {
+        let authority = Certificate::from_der(authority).map_err(|error| error.to_string());
+        let signed = authority.as_ref().map_err(Clone::clone);
+        let signed = signed.and_then(|authority| signed_by(&certificate, authority));
+        add(Item::Signature, signed.err());
+        let issuer = certificate.tbs_certificate().issuer();
+        let issued =
+            authority.is_ok_and(|authority| authority.tbs_certificate().subject() == issuer);
+        add(
+            Item::Issuer,
+            (!issued).then(|| format!("issued by {issuer}")),
+        );
+    }
+    if let Some(day) = day {
+        add(Item::Validity, outside_validity(&certificate, day));
+    }
+    add(Item::KeyUsage, key_usage(&certificate, pair));
+    (findings, key)
+}
+
+fn other_algorithm(certificate: &Certificate) -> Option<String> {
+    let signature = certificate.tbs_certificate().signature();
+    let algorithms = [certificate.signature_algorithm(), signature];
     let other = algorithms.iter().find(|a| a.oid != OID_SM2_WITH_SM3);
-    let other = other.map(|algorithm| format!("signed with {}", algorithm.oid));
-    found.push((Item::Algorithm, other.or_else(|| key_in(certificate).err())));
-    let authority = Certificate::from_der(authority).map_err(|error| error.to_string());
-    let signed = authority
-        .as_ref()
-        .map_err(Clone::clone)
-        .and_then(|authority| {
-            let key = key_in(authority)?;
-            let der = tbs.to_der().map_err(|error| error.to_string())?;
-            let digest = key.message_digest(IDENTITY, &der);
-            let signature = signature_from_der(certificate.signature().raw_bytes());
-            let good = digest
-                .zip(signature)
-                .is_some_and(|(digest, signature)| key.verify(&digest, &signature));
-            good.then_some(()).ok_or_else(|| "it did not".to_owned())
-        });
-    found.push((Item::Signature, signed.err()));
-    let issued = authority
-        .as_ref()
-        .is_ok_and(|authority| authority.tbs_certificate().subject() == tbs.issuer());
-    let issuer = (!issued).then(|| format!("issued by {}", tbs.issuer()));
-    found.push((Item::Issuer, issuer));
-    let from = tbs.validity().not_before.to_date_time();
-    let to = tbs.validity().not_after.to_date_time();
+    other.map(|algorithm| format!("signed with {}", algorithm.oid))
+}
+
+fn signed_by(certificate: &Certificate, authority: &Certificate) -> Result<(), String> {
+    let key = key_in(authority)?;
+    let tbs = certificate.tbs_certificate();
+    let der = tbs.to_der().map_err(|error| error.to_string())?;
+    let digest = key.message_digest(IDENTITY, &der);
+    let signature = signature_from_der(certificate.signature().raw_bytes());
+    let good = digest
+        .zip(signature)
+        .is_some_and(|(digest, signature)| key.verify(&digest, &signature));
+    good.then_some(()).ok_or_else(|| "it did not".to_owned())
+}
+
+fn outside_validity(certificate: &Certificate, day: [u16; 3]) -> Option<String> {
+    let validity = certificate.tbs_certificate().validity();
+    let from = validity.not_before.to_date_time();
+    let to = validity.not_after.to_date_time();
     let of = |moment: &x509_cert::der::DateTime| {
         [
             moment.year(),
@@ -204,9 +240,7 @@ fn against_authority(
         ]
     };
     let within = (of(&from)..=of(&to)).contains(&day);
-    let validity = (!within).then(|| format!("valid from {from} to {to}"));
-    found.push((Item::Validity, validity));
-    found
+    (!within).then(|| format!("valid from {from} to {to}"))
 }
 
 fn key_usage(certificate: &Certificate, pair: Pair) -> Option<String> {

@@ -24,7 +24,7 @@ mod function;
 pub use authority::{Authority, Request, Source, Usage};
 pub use card::{Application, PkiError};
 pub(crate) use card::{decrypt_data, interindustry, proprietary};
-pub use check::{Fact, Finding, Item, as_pem, check, facts};
+pub use check::{Fact, Finding, Item, as_pem, check, examine, facts};
 pub use function::{Envelope, open, seal, sign, verify};
 
 use cardlab::aid::Aid;
