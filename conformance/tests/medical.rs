@@ -671,27 +671,37 @@ fn a_transaction_on_another_channel_makes_this_one_void() {
     let mut bench = Bench { card, channel: 0 };
     bench.cycle();
     let mut model = Model::new();
-    let deed = Deed::Load {
+    bench.ok("0070000001");
+    bench.channel = 1;
+    bench.ok(SELECT_SSSE);
+    bench.ok(SELECT_DF04);
+    let load = Deed::Load {
         amount: 10,
         date: 20_260_102,
         wrong: false,
     };
-    bench.ok("0070000001");
-    let planned = begin(&mut bench, &ciphers, &model, &deed).unwrap();
-    bench.channel = 1;
-    bench.ok(SELECT_SSSE);
-    bench.ok(SELECT_DF04);
-    // What was begun on one channel is not begun on the other.
-    assert_eq!(
-        bench.send(&planned.command).unwrap().1,
-        Sw::COMMAND_NOT_ACCEPTED
-    );
-    play(&mut bench, &ciphers, &mut model, &(deed.clone(), None));
-    bench.channel = 0;
-    assert_eq!(
-        bench.send(&planned.command).unwrap().1,
-        Sw::CONDITIONS_NOT_MET
-    );
-    assert_eq!(bench.observe(&model), model);
-    play(&mut bench, &ciphers, &mut model, &(deed, None));
+    let purchase = Deed::Purchase {
+        amounts: [1, 2, 3],
+        date: 20_260_102,
+        terminal_number: 4,
+        wrong: false,
+    };
+    for deed in [load, purchase] {
+        bench.channel = 0;
+        let planned = begin(&mut bench, &ciphers, &model, &deed).unwrap();
+        bench.channel = 1;
+        // What was begun on one channel is not begun on the other.
+        assert_eq!(
+            bench.send(&planned.command).unwrap().1,
+            Sw::COMMAND_NOT_ACCEPTED
+        );
+        play(&mut bench, &ciphers, &mut model, &(deed.clone(), None));
+        bench.channel = 0;
+        assert_eq!(
+            bench.send(&planned.command).unwrap().1,
+            Sw::CONDITIONS_NOT_MET
+        );
+        assert_eq!(bench.observe(&model), model);
+        play(&mut bench, &ciphers, &mut model, &(deed, None));
+    }
 }
