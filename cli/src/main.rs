@@ -1,6 +1,7 @@
 //! The command `cardlab`: composition and nothing else.
 
 mod apdu;
+mod bank;
 mod card;
 mod cases;
 mod certificate;
@@ -87,6 +88,9 @@ Exit codes: 0 the return code is 0, 1 it is another, 2 the call, a file or a pro
     /// Look at the card's certificates, sign, verify, seal and open 证书应用
     #[command(subcommand)]
     Certificate(certificate::Certificate),
+    /// Answer a terminal as the card's bank does 发卡行主机
+    #[command(subcommand)]
+    Bank(Box<bank::Bank>),
     /// Issue a card into an image file 发卡并保存为映像文件
     Issue(issue::Issue),
     /// Check card profiles, list them, or print their schema 配置文件
@@ -129,6 +133,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Verb::Terminal(verb) => verb.run(),
         Verb::Show(verb) => verb.run(),
         Verb::Certificate(verb) => verb.run(),
+        Verb::Bank(verb) => verb.run(),
         Verb::Issue(verb) => verb.run(),
         Verb::Profile(verb) => verb.run(),
         Verb::Cases(verb) => verb.run(),

@@ -152,6 +152,15 @@ impl Request {
         self.elements.get(&tag.value()).map(Vec::as_slice)
     }
 
+    /// What the card says of the transaction and of itself, '9F10'.
+    ///
+    /// # Errors
+    /// [`RequestError::Missing`], [`RequestError::IssuerData`].
+    pub fn issuer_data(&self) -> Result<IssuerData, RequestError> {
+        let data = self.element(tag!(0x9F10), "the issuer application data")?;
+        IssuerData::read(data).ok_or_else(|| RequestError::IssuerData(hex::encode_upper(data)))
+    }
+
     /// The transaction's counter and cryptogram, which scripts are bound to.
     ///
     /// # Errors
@@ -190,9 +199,7 @@ impl Request {
             signed.extend(value);
         }
         let atc: [u8; 2] = self.array(tag!(0x9F36), "the transaction counter")?;
-        let data = self.element(tag!(0x9F10), "the issuer application data")?;
-        let issuer = IssuerData::read(data)
-            .ok_or_else(|| RequestError::IssuerData(hex::encode_upper(data)))?;
+        let issuer = self.issuer_data()?;
         signed.extend(atc);
         signed.push(0x03);
         signed.extend(issuer.cvr.0);
@@ -679,6 +686,20 @@ impl Bank {
             decision.scripts.push(scripts.load(balance));
         }
         Ok(decision)
+    }
+
+    /// Whether cryptogram and discretionary data are those of the card, whatever the
+    /// cryptogram says and whatever became of the account; nothing is booked.
+    ///
+    /// # Errors
+    /// [`RequestError`] where the request is not whole.
+    pub fn prove(&self, request: &Request) -> Result<Result<(), Reason>, RequestError> {
+        let asked = request.read()?;
+        let keys = self.masters.of_card(&request.account, request.sequence);
+        Ok(match keys {
+            Some(keys) => asked.prove(&keys.session(asked.atc)),
+            None => Err(Reason::UnknownAccount),
+        })
     }
 
     /// Activates an account (requirement R06): the card, which declines everything until
