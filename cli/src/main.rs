@@ -9,6 +9,7 @@ mod explain;
 mod issue;
 mod kept;
 mod monitors;
+mod pay;
 mod profile;
 mod run;
 mod serve;
@@ -83,6 +84,13 @@ Exit codes: 0 the return code is 0, 1 it is another, 2 the call, a file or a pro
 3 no card or no reader. Without --image each call has a new card."
     )]
     Terminal(Box<terminal::Function>),
+    /// Pay with the card's bank application at a terminal, each decision explained 金融交易
+    #[command(after_help = "\
+Without --online, --offline or --ecash the terminal decides. Without --image each call has a new
+card, which its bank activates first; with it, `cardlab pay --activate` does.
+Exit codes: 0 approved, or activated; 1 declined, no transaction, or a monitor went red (`cardlab
+monitors`); 2 the call, a file or a profile is wrong; 3 no card or no reader.")]
+    Pay(Box<pay::Pay>),
     /// Print the card as a tree, with names and values 以树形显示卡内数据
     Show(show::Show),
     /// Look at the card's certificates, sign, verify, seal and open 证书应用
@@ -131,6 +139,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Verb::Serve(verb) => verb.run(),
         Verb::Apdu(verb) => verb.run(),
         Verb::Terminal(verb) => verb.run(),
+        Verb::Pay(verb) => verb.run(),
         Verb::Show(verb) => verb.run(),
         Verb::Certificate(verb) => verb.run(),
         Verb::Bank(verb) => verb.run(),

@@ -436,7 +436,7 @@ impl At {
 }
 
 /// A card in a reader of pcscd, waited for.
-fn in_reader(wanted: &str) -> anyhow::Result<Pcscd> {
+pub(crate) fn in_reader(wanted: &str) -> anyhow::Result<Pcscd> {
     let socket = Pcscd::socket();
     let no_daemon = || {
         let says = format!("no pcscd listens at {}", socket.display());
@@ -626,7 +626,7 @@ fn clock() -> chrono::DateTime<chrono::Utc> {
 }
 
 /// Now, YYYYMMDDhhmmss in BCD.
-fn now() -> [u8; 7] {
+pub(crate) fn now() -> [u8; 7] {
     let digits = clock().format("%Y%m%d%H%M%S").to_string();
     let bytes = hex::decode(digits).unwrap_or_default();
     bytes.try_into().unwrap_or_default()

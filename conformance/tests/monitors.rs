@@ -835,3 +835,35 @@ fn a_card_of_another_profile_is_not_held_against_this_one() {
     assert_eq!(response.len(), 22);
     assert!(watched.monitors().violations().is_empty());
 }
+
+#[test]
+fn what_happens_in_a_bank_application_is_none_of_theirs() {
+    let profile = Profile::load("henan-2.0").unwrap();
+    let facts = Facts {
+        profile: &profile,
+        as_issued: true,
+    };
+    let ours = Ours::issued(&profile);
+    let mut watched = Watched::new(ours.fork(), Monitors::new(Some(facts)));
+    watched.power_on().unwrap();
+    let mut response = Vec::new();
+    // Not activated it answers its SELECT with a warning, and is current all the same.
+    let select = "00A4040008A00000033301010100";
+    for (command, sw) in [
+        (select, 0x6283),
+        ("80A800000B830900000000000000015600", 0x9000),
+        ("002000800826888888FFFFFFFF", 0x6985),
+        ("80CA9F1700", 0x9000),
+        ("80CA9F0300", 0x6A88),
+        ("00A4040005A0000003FF00", 0x6A82),
+        ("00B2010C00", 0x9000),
+        ("00A404000F7378312E73682EC9E7BBE1B1A3D5CF00", 0x9000),
+        (select, 0x6283),
+    ] {
+        let bytes = hex::decode(command).unwrap();
+        watched.transmit(&bytes, &mut response).unwrap();
+        assert!(says(&response, sw), "{command}: {response:02X?}");
+        let violations = watched.monitors().violations();
+        assert!(violations.is_empty(), "{command}: {violations:?}");
+    }
+}

@@ -1,4 +1,4 @@
-//! A library of others, pyemv, goes through what card, terminal and bank tell each other.
+//! A library of others, pyemv, computes anew what goes over the wire.
 //!
 //! Passed over, and that is said, where Python is not installed, or pyemv neither is nor
 //! can be put into a place of this test's own.

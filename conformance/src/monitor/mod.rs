@@ -336,11 +336,13 @@ impl<'p> Monitors<'p> {
         &mut self,
         turn: &Turn<'_>,
         meant: &place::Meant<'p>,
-        profile: &Profile,
+        profile: &'p Profile,
         [directory, ssse]: [&Directory; 2],
     ) {
         let found = &mut self.found;
-        protocol::watch_warning(turn, found);
+        if !self.standing.leaves(turn, profile) {
+            protocol::watch_warning(turn, found);
+        }
         if order::is_unclear(&turn.command) {
             self.challenges.watch_used(turn, found);
             return;

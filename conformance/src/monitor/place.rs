@@ -104,10 +104,18 @@ impl<'p> Standing<'p> {
         moved
     }
 
+    /// Whether a SELECT made an application current that the profile knows nothing of: what
+    /// it answers is that application's. '6283' is one that is blocked, and current.
+    pub(super) fn leaves(&self, turn: &Turn<'_>, profile: &'p Profile) -> bool {
+        let made = turn.is_ok() || turn.sw == Some(Sw::SELECTED_FILE_INVALIDATED);
+        made && is_select(&turn.command)
+            && matches!(self.selected(&turn.command, profile), Place::Outside)
+    }
+
     /// Where it stands after a command.
     pub(super) fn follow(&mut self, turn: &Turn<'_>, meant: &Meant<'p>, profile: &'p Profile) {
-        if turn.command.ins == 0xA4 && turn.command.class.base() == 0 {
-            if turn.is_ok() {
+        if is_select(&turn.command) {
+            if turn.is_ok() || self.leaves(turn, profile) {
                 *self = Standing::at(self.selected(&turn.command, profile));
             } else if turn.sw.is_some_and(Sw::is_error) {
                 self.refused = true;
@@ -161,6 +169,10 @@ impl<'p> Standing<'p> {
             _ => Place::Unknown,
         }
     }
+}
+
+fn is_select(command: &Command<'_>) -> bool {
+    command.ins == 0xA4 && command.class.base() == 0
 }
 
 /// What a FID alone means: the current directory, a child of it, its parent, a directory

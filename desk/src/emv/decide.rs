@@ -58,7 +58,7 @@ impl Kind {
     const fn words(self) -> (&'static str, &'static str) {
         match self {
             Kind::Declines => ("AAC, a decline", "AAC（拒绝）"),
-            Kind::Asks => ("ARQC, ask the bank", "ARQC（请求联机）"),
+            Kind::Asks => ("ARQC, a question to the bank", "ARQC（请求联机）"),
             Kind::Approves => ("TC, an approval", "TC（批准）"),
         }
     }

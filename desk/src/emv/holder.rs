@@ -239,7 +239,7 @@ impl Kernel<'_> {
                 Some((_, 0x63C0, tries @ 1..)) => {
                     self.say(
                         PHASE,
-                        format!("wrong PIN, {tries} more tries"),
+                        format!("wrong PIN, tries left: {tries}"),
                         format!("PIN错误，剩余{tries}次"),
                     );
                 }

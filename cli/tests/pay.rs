@@ -1,0 +1,161 @@
+//! `cardlab pay` as a new user meets it: whole transactions, told and judged.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+const WHEN: &str = "20260701123456";
+
+fn cardlab(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_cardlab"))
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+fn pay(arguments: &[&str]) -> Output {
+    cardlab(&[&["pay", "--when", WHEN], arguments].concat())
+}
+
+/// What was printed, after a look at the exit code.
+#[track_caller]
+fn told(output: &Output, code: i32) -> String {
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{printed}{errors}");
+    assert!(!errors.contains("monitor"), "{errors}");
+    printed
+}
+
+#[track_caller]
+fn says(printed: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(printed.contains(part), "{part}: {printed}");
+    }
+}
+
+#[test]
+fn a_new_card_pays_off_line() {
+    for profile in ["henan-2.0", "henan-3.0"] {
+        let output = pay(&["--amount", "12.34", "--offline", "--profile", profile]);
+        let printed = told(&output, 0);
+        says(
+            &printed,
+            &[
+                "a new card: its bank activates the application first",
+                "应用选择 application selection",
+                "the card signed this cryptogram (CDA)",
+                "持卡人验证 holder verification",
+                "PIN正确",
+                "脱机批准\n  approved off line",
+                "TVR: 0008000000 a new card",
+                "CVR 941002",
+            ],
+        );
+        assert!(!printed.contains("主机 host:"), "nobody was asked");
+    }
+}
+
+#[test]
+fn the_bank_approves_declines_and_is_out_of_reach() {
+    let printed = told(&pay(&["--amount", "12.34", "--online"]), 0);
+    says(
+        &printed,
+        &[
+            "the merchant insists on line",
+            "the card knows its bank by the answer (ARPC)",
+            "联机批准\n  approved on line",
+            "second cryptogram: TC",
+        ],
+    );
+    let printed = told(&pay(&["--amount", "12.34", "--online", "--decline"]), 1);
+    says(
+        &printed,
+        &["it answers 51: the balance is less", "declined on line"],
+    );
+    let printed = told(&pay(&["--amount", "12.34", "--unable"]), 0);
+    says(
+        &printed,
+        &["it cannot be reached", "approved off line", "CVR 651002"],
+    );
+    let printed = told(&pay(&["--amount", "1", "--online", "--unable"]), 1);
+    says(
+        &printed,
+        &["a finding declines: the merchant insists on line"],
+    );
+    let printed = told(&pay(&["--amount", "1000", "--unable"]), 1);
+    says(
+        &printed,
+        &["the floor limit is reached", "declined off line"],
+    );
+}
+
+#[test]
+fn electronic_cash_is_loaded_and_pays() {
+    let printed = told(&pay(&["--amount", "12.34", "--ecash"]), 0);
+    says(
+        &printed,
+        &[
+            "100.00 of electronic cash is loaded first",
+            "electronic cash: 87.66",
+            "approved off line",
+        ],
+    );
+    let printed = told(&pay(&["--amount", "50", "--load"]), 0);
+    says(
+        &printed,
+        &["load electronic cash: done", "electronic cash: 50.00"],
+    );
+}
+
+#[test]
+fn a_card_that_lasts_is_activated_once_and_remembers() {
+    let folder = tempfile::tempdir().unwrap();
+    let image = folder.path().join("card.img");
+    let at = |path: &Path| path.to_str().unwrap().to_owned();
+    let image = at(&image);
+    told(&cardlab(&["issue", "--image", &image]), 0);
+    let printed = told(&pay(&["--amount", "1", "--image", &image]), 1);
+    says(
+        &printed,
+        &[
+            "金融应用已锁定或尚未激活",
+            "its bank has to activate or unblock it: cardlab pay --activate",
+        ],
+    );
+    let printed = told(&pay(&["--activate", "--image", &image]), 0);
+    says(&printed, &["the application is active"]);
+    let paid = |more: &[&str]| {
+        let arguments = [&["--amount", "1", "--image", &image], more].concat();
+        pay(&arguments)
+    };
+    says(&told(&paid(&[]), 0), &["approved on line", "a new card"]);
+    let printed = told(&paid(&[]), 0);
+    says(&printed, &["approved off line", "TVR: 0000000000"]);
+    // Wrong PINs, and then the bank would have to be asked for new tries.
+    let printed = told(&paid(&["--pin", "000000", "--pin", "111111"]), 1);
+    says(&printed, &["tries left: 2", "tries left: 1"]);
+    let printed = told(&paid(&["--pin", "000000"]), 1);
+    says(&printed, &["no try is left"]);
+    says(
+        &told(&paid(&["--no-pin"]), 1),
+        &["no try at the PIN is left"],
+    );
+}
+
+#[test]
+fn what_cannot_be_done_is_said_before_anything_is_paid() {
+    let output = pay(&["--amount", "1", "--profile", "national-2.0"]);
+    assert_eq!(output.status.code(), Some(2));
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(errors.contains("has no bank side 无金融应用"), "{errors}");
+    for wrong in [
+        &["--amount", "1,5"][..],
+        &["--online", "--offline", "--amount", "1"],
+        &["--amount", "1", "--application", "A000000333010109"],
+        &[],
+    ] {
+        assert_eq!(pay(wrong).status.code(), Some(2), "{wrong:?}");
+    }
+}
