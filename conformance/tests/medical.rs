@@ -568,13 +568,13 @@ fn sequences(name: &str, sm4: bool, cases: u32) {
 }
 
 #[test]
-fn in_5_000_random_sequences_a_3des_account_is_what_the_model_says() {
-    sequences("national-2.0", false, 5_000);
+fn in_10_000_random_sequences_a_3des_account_is_what_the_model_says() {
+    sequences("national-2.0", false, 10_000);
 }
 
 #[test]
-fn in_5_000_random_sequences_an_sm4_account_is_what_the_model_says() {
-    sequences("national-3.0", true, 5_000);
+fn in_10_000_random_sequences_an_sm4_account_is_what_the_model_says() {
+    sequences("national-3.0", true, 10_000);
 }
 
 impl tear::Bench for Bench {
