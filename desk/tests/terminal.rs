@@ -11,11 +11,11 @@ use cardlab_desk::medical::Amounts;
 use cardlab_desk::profile::{Kind, Profile, SpecVersion};
 use cardlab_desk::sam::{Level, Outfit, Sam};
 use cardlab_desk::terminal::{
-    Address, AuthType, Data, Failure, HsmModule, Layouts, Payment, Policy, PsamModule, Receipt,
-    SecurityModule, Terminal, TestHost, TestHsm,
+    Address, AuthType, Data, Failure, HsmError, HsmLink, HsmModule, Layouts, Payment, Policy,
+    PsamModule, Receipt, SecurityModule, Terminal, TestHost, TestHsm,
 };
-use proptest::prelude::{Strategy as _, any, prop, proptest};
-use std::sync::OnceLock;
+use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop, prop_oneof, proptest};
+use std::sync::{LazyLock, Mutex, OnceLock, PoisonError};
 
 const SEED: u64 = 7;
 const TERMINAL: [u8; 6] = [0x41, 0x16, 0x00, 0x00, 0x00, 0x01];
@@ -583,47 +583,254 @@ fn a_card_that_wants_each_le_exact_is_read_as_any_other() {
     assert_eq!(profile.version, SpecVersion::V2);
 }
 
-/// A card that answers anything at all.
-struct Hostile {
-    answers: Vec<Vec<u8>>,
+/// What is answered in the place of what should be, if anything.
+#[derive(Clone, Debug)]
+enum Whim {
+    /// What should be.
+    Right,
+    /// These bytes, and nothing is done.
+    Bytes(Vec<u8>),
+    /// The right answer, with one bit turned.
+    Turned(u8),
+    /// None.
+    Silent,
+}
+
+/// Whims in turn.
+#[derive(Clone, Debug)]
+struct Whims {
+    all: Vec<Whim>,
     turn: usize,
 }
 
-impl Icc for Hostile {
+impl Whims {
+    fn none() -> Whims {
+        Whims {
+            all: vec![Whim::Right],
+            turn: 0,
+        }
+    }
+
+    fn next(&mut self) -> Whim {
+        self.turn += 1;
+        self.all[(self.turn - 1) % self.all.len()].clone()
+    }
+}
+
+/// Mostly right, so that a function comes far before it is lied to.
+fn whims() -> impl Strategy<Value = Whims> {
+    let bytes = || prop::collection::vec(any::<u8>(), 0..40);
+    let good = bytes().prop_map(|bytes| [bytes, vec![0x90, 0x00]].concat());
+    // As long as what decides is answered.
+    let long = prop::collection::vec(any::<u8>(), 4..=8)
+        .prop_map(|bytes| [bytes, vec![0x90, 0x00]].concat());
+    let whim = prop_oneof![
+        24 => Just(Whim::Right),
+        1 => bytes().prop_map(Whim::Bytes),
+        1 => good.prop_map(Whim::Bytes),
+        1 => long.prop_map(Whim::Bytes),
+        2 => any::<u8>().prop_map(Whim::Turned),
+        1 => Just(Whim::Silent),
+    ];
+    prop::collection::vec(whim, 1..60).prop_map(|all| Whims { all, turn: 0 })
+}
+
+fn turn(bytes: &mut [u8], bit: u8) {
+    let at = usize::from(bit / 8) % bytes.len().max(1);
+    if let Some(byte) = bytes.get_mut(at) {
+        *byte ^= 1 << (bit % 8);
+    }
+}
+
+/// A card or a PSAM that does not always answer what it should.
+struct Whimsical<I> {
+    icc: I,
+    whims: Whims,
+    /// How often money was moved.
+    moved: usize,
+}
+
+impl<I: Icc> Icc for Whimsical<I> {
     fn power_on(&mut self) -> Result<Vec<u8>, Lost> {
-        Ok(b"\x3B\x6D\x00\x00\x00\x81\x31\x47\x31\x86\x50\x43\x02\x00\x00\x00\x13".to_vec())
+        self.icc.power_on()
     }
 
     fn reset(&mut self) -> Result<Vec<u8>, Lost> {
-        self.power_on()
+        self.icc.reset()
     }
 
-    fn power_off(&mut self) {}
+    fn power_off(&mut self) {
+        self.icc.power_off();
+    }
 
-    fn transmit(&mut self, _: &[u8], response: &mut Vec<u8>) -> Result<(), Lost> {
-        response.clone_from(&self.answers[self.turn % self.answers.len()]);
-        self.turn += 1;
+    fn transmit(&mut self, command: &[u8], response: &mut Vec<u8>) -> Result<(), Lost> {
+        let whim = self.whims.next();
+        match whim {
+            Whim::Right | Whim::Turned(_) => self.icc.transmit(command, response)?,
+            Whim::Bytes(bytes) => {
+                *response = bytes;
+                return Ok(());
+            }
+            Whim::Silent => return Err(Lost::Mute),
+        }
+        let decides = matches!(command, [0xB0, 0x2A | 0x2C, ..]);
+        self.moved += usize::from(decides && response.ends_with(&[0x90, 0x00]));
+        if let Whim::Turned(bit) = whim {
+            turn(response, bit);
+        }
         Ok(())
     }
 }
 
+/// An HSM of the same kind.
+struct WhimsicalHsm(TestHsm, Whims);
+
+impl HsmLink for WhimsicalHsm {
+    fn answer(&mut self, ask: &str) -> Result<String, HsmError> {
+        match self.1.next() {
+            Whim::Right => self.0.answer(ask),
+            // Fields of hexadecimal digits, or anything.
+            Whim::Bytes(bytes) if bytes.len() % 2 == 0 => {
+                let fields = bytes.chunks(8).map(|field| hexadecimal(field) + "|");
+                Ok(fields.collect())
+            }
+            Whim::Bytes(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+            Whim::Turned(bit) => {
+                let mut answer = self.0.answer(ask)?.into_bytes();
+                turn(&mut answer, bit);
+                Ok(String::from_utf8_lossy(&answer).into_owned())
+            }
+            Whim::Silent => Err(HsmError::Link("no line".to_owned())),
+        }
+    }
+}
+
+/// Cards with 10 yuan in their accounts, of both algorithms.
+fn rich() -> [(Card, Profile); 2] {
+    static CARDS: LazyLock<Mutex<[(Card, Profile); 2]>> = LazyLock::new(|| {
+        Mutex::new(["national-2.0", "henan-3.0"].map(|name| {
+            let (mut card, profile) = card(name);
+            let mut module = module();
+            let mut terminal = terminal(&mut card, &mut module, keyed(PIN));
+            receipt(terminal.load(&payment(1000), &mut host(&profile)));
+            (card, profile)
+        }))
+    });
+    let mut cards = CARDS.lock().unwrap_or_else(PoisonError::into_inner);
+    cards
+        .each_mut()
+        .map(|(card, profile)| (card.fork(), profile.clone()))
+}
+
+/// Does each function once, each with a card in the same state. Money that one says was
+/// moved was moved by the card. How many succeeded.
+fn do_all(
+    card: &mut Card,
+    profile: &Profile,
+    whims: &Whims,
+    module: &mut dyn SecurityModule,
+) -> usize {
+    let read: Address = "DF01EF06|28|$DF04EF08|$".parse().expect("an address");
+    let phone: Address = "DF01EF06|28|$".parse().expect("an address");
+    let data: Data = "DF01EF06|13800000000|$".parse().expect("data");
+    let mut succeeded = 0;
+    for function in 0..10 {
+        let mut card = Whimsical {
+            icc: card.fork(),
+            whims: Whims {
+                turn: function,
+                ..whims.clone()
+            },
+            moved: 0,
+        };
+        let mut host = host(profile);
+        let mut terminal = terminal(&mut card, module, keyed(PIN));
+        let done = match function {
+            0 => terminal.read_base().is_ok(),
+            1 => terminal.read(AuthType::Key, &read).is_ok(),
+            2 => terminal.write(&phone, &data).is_ok(),
+            3 => terminal.verify_pin(PIN).is_ok(),
+            4 => terminal.change_pin(PIN, "135790").is_ok(),
+            5 => terminal.reload_pin("135790").is_ok(),
+            6 => terminal.unblock_pin().is_ok(),
+            7 => terminal.debit_records().is_ok(),
+            8 => terminal.debit(&payment(100)).is_ok(),
+            _ => terminal.load(&payment(100), &mut host).is_ok(),
+        };
+        let mut said = done && function > 7;
+        if let Some(pending) = terminal.pending().cloned() {
+            said |= matches!(terminal.recover(&pending, &mut host), Ok(Some(_)));
+        }
+        assert!(
+            !said || card.moved == 1,
+            "function {function} with {whims:?}"
+        );
+        succeeded += usize::from(done);
+    }
+    succeeded
+}
+
+#[test]
+fn each_function_succeeds_where_nobody_lies() {
+    for (mut card, profile) in rich() {
+        for module in &mut modules(&profile) {
+            let whims = Whims::none();
+            assert_eq!(do_all(&mut card, &profile, &whims, &mut **module), 10);
+        }
+    }
+}
+
+#[test]
+fn one_lie_of_a_card_at_any_command_makes_no_terminal_believe_in_money() {
+    let zeros = |len: usize| [&[0; 8][..len], &[0x90, 0x00]].concat();
+    for (mut card, profile) in rich() {
+        for module in &mut modules(&profile)[..2] {
+            for at in 0..50 {
+                for lie in [
+                    Whim::Bytes(zeros(8)),
+                    Whim::Bytes(zeros(4)),
+                    Whim::Bytes(zeros(0)),
+                    Whim::Turned(0),
+                    Whim::Silent,
+                ] {
+                    let mut all = vec![Whim::Right; 100];
+                    all[at] = lie;
+                    let whims = Whims { all, turn: 0 };
+                    do_all(&mut card, &profile, &whims, &mut **module);
+                }
+            }
+        }
+    }
+}
+
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
     #[test]
-    fn no_answer_of_a_card_makes_the_terminal_panic(
-        answers in prop::collection::vec(
-            (prop::collection::vec(any::<u8>(), 0..40), prop::bool::weighted(0.8))
-                .prop_map(|(mut data, good)| {
-                    if good {
-                        data.extend([0x90, 0x00]);
-                    }
-                    data
-                }),
-            1..24,
-        ),
-    ) {
-        let mut card = Hostile { answers, turn: 0 };
-        let mut module = module();
-        let mut terminal = terminal(&mut card, &mut module, keyed("1234"));
-        assert!(terminal.read_base().is_err());
+    fn no_answer_of_a_card_makes_a_terminal_panic_or_believe_in_money(whims in whims()) {
+        for (mut card, profile) in rich() {
+            for module in &mut modules(&profile)[..2] {
+                do_all(&mut card, &profile, &whims, &mut **module);
+            }
+        }
+    }
+
+    #[test]
+    fn no_answer_of_a_module_makes_a_terminal_panic_or_believe_in_money(whims in whims()) {
+        for (mut card, profile) in rich() {
+            let outfit = Outfit {
+                terminal: TERMINAL,
+                ..Outfit::of(&profile, Level::National)
+            };
+            let psam = Whimsical {
+                icc: Sam::issue(&profile, SEED, &outfit).expect("a PSAM"),
+                whims: whims.clone(),
+                moved: 0,
+            };
+            let honest = Whims::none();
+            do_all(&mut card, &profile, &honest, &mut PsamModule::new(psam));
+            let hsm = WhimsicalHsm(hsm(), whims.clone());
+            do_all(&mut card, &profile, &honest, &mut HsmModule::new(hsm, TERMINAL));
+        }
     }
 }

@@ -38,6 +38,8 @@
 //!   and a MAC of 4 bytes over header and data. Both are under the master key itself, and
 //!   the MAC's initial value is the last challenge. The right to write a key is proven
 //!   before with the key of its owner, KID 01, 02 or 03; three wrong proofs lock that.
+//! - No source names a key under which 0016, the terminal's number, is written once the
+//!   PSAM was given out: no command writes it.
 //! - The random number of a session has a block: 8 bytes, 16 for a 16-byte algorithm.
 //! - An answer longer than Le is not cut: '6CXX', and the command is to be sent again.
 //!
