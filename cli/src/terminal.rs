@@ -169,6 +169,9 @@ pub(crate) struct At {
     /// The initial PIN transacts, too
     #[arg(long)]
     initial_pin: bool,
+    /// Write items of a 1.0 card with the meaning that 2.0 gave their tags, filled with 'E'
+    #[arg(long)]
+    reuse: bool,
     /// The day, for a card's validity; today without it
     #[arg(long, value_name = "YYYYMMDD", value_parser = day)]
     today: Option<String>,
@@ -401,6 +404,7 @@ impl At {
             card_info: self.card_info.clone(),
             pin: self.pin.clone(),
             initial_pin_transacts: self.initial_pin,
+            reuse: self.reuse,
             device: self.device.clone(),
             ..Policy::default()
         })

@@ -85,6 +85,7 @@ pub(crate) fn run(
         card_info: step.card_info.clone(),
         pin: step.pin.clone(),
         initial_pin_transacts: step.initial_pin,
+        reuse: false,
         device: String::new(),
     };
     let mut card = Pulled::new(card);

@@ -185,6 +185,38 @@ pub fn b(text: &str, len: usize) -> Result<Vec<u8>, EncodeError> {
     }
 }
 
+/// Encodes characters of an item that 2.0 gave a new meaning, into the `place` bytes that a
+/// card of 1.0 has for its tag: of at most `len` bytes, and filled right with 'E'.
+///
+/// # Errors
+/// As [`an`]; [`EncodeError::Character`] also for one that is not printable ASCII, behind
+/// which 'E' is not read as filling, [`EncodeError::TooLong`] also where no byte is left
+/// for the filling.
+pub fn an_reused(text: &str, len: usize, place: usize) -> Result<Vec<u8>, EncodeError> {
+    let most = len.min(place.saturating_sub(1));
+    let strange = text.chars().zip(1..).find(|(c, _)| !is_code(*c));
+    if let Some((character, at)) = strange {
+        return Err(EncodeError::Character { at, character });
+    }
+    an(text, most)?;
+    let mut bytes = text.as_bytes().to_vec();
+    bytes.resize(place, 0xEE);
+    Ok(bytes)
+}
+
+/// Encodes decimal digits of such an item.
+///
+/// # Errors
+/// As [`an_reused`].
+pub fn cn_reused(text: &str, len: usize, place: usize) -> Result<Vec<u8>, EncodeError> {
+    let strange = text.chars().zip(1..).find(|(c, _)| !c.is_ascii_digit());
+    if let Some((character, at)) = strange {
+        return Err(EncodeError::Character { at, character });
+    }
+    cn(text, len.min(place.saturating_sub(1)))?;
+    cn(&format!("{text:E<width$}", width = 2 * place), place)
+}
+
 /// Splits a name that is longer than `len` bytes: what stands in the name, whole
 /// characters of at most `len` bytes, and what goes on in its continuation.
 ///
@@ -402,13 +434,14 @@ pub fn decode_digits(bytes: &[u8]) -> Decoded {
 /// Decodes characters of an item that 2.0 may have given a new meaning: filling of
 /// 'E' behind a code of letters and digits is told as such.
 ///
-/// 'EE' may be the second byte of a character that fills its place to the end; a
-/// value with other characters is therefore never taken for one that was used again.
+/// 'EE' may be the second byte of a character that fills its place to the end, or the last
+/// byte of an amount; a value of anything but printable ASCII is therefore never taken for
+/// one that was used again.
 #[must_use]
 pub fn decode_an(bytes: &[u8]) -> Decoded {
     let end = bytes.iter().rposition(|byte| *byte != 0xEE);
     match bytes.split_at_checked(end.map_or(0, |end| end + 1)) {
-        Some((value, [_, ..])) if value.is_ascii() => {
+        Some((value, [_, ..])) if value.iter().all(|&byte| is_code(byte.into())) => {
             Decoded::Reused(decode_text(value).text().to_owned())
         }
         _ => decode_text(bytes),
@@ -444,6 +477,11 @@ pub fn decode_b(bytes: &[u8]) -> Decoded {
 #[must_use]
 pub fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02X}")).collect()
+}
+
+/// Whether a code of letters and digits can have it, behind which 'E' is a filling.
+const fn is_code(character: char) -> bool {
+    matches!(character, ' '..='~')
 }
 
 /// Leaves the filling of characters away.
@@ -519,8 +557,8 @@ fn too_long(text: &str, len: usize, most: usize) -> EncodeError {
 #[cfg(test)]
 mod tests {
     use super::{
-        DecodeError, Decoded, EncodeError, an, b, cn, decode_an, decode_b, decode_cn,
-        decode_digits, decode_name, decode_text, hexadecimal, is_private, split,
+        DecodeError, Decoded, EncodeError, an, an_reused, b, cn, cn_reused, decode_an, decode_b,
+        decode_cn, decode_digits, decode_name, decode_text, hexadecimal, is_private, split,
     };
     use proptest::prelude::{any, prop, proptest};
 
@@ -795,6 +833,36 @@ mod tests {
         );
         assert_eq!(decode_cn(&[0x41, 0x16, 0x02, 0xFF]), text("411602"));
         assert_eq!(decode_an(&[0xEE; 3]), Decoded::Reused(String::new()));
+    }
+
+    #[test]
+    fn a_value_of_the_second_generation_is_written_short_and_read_again() {
+        for (value, len, place, bytes) in [
+            ("CHN", 3, 4, "43484EEE"),
+            ("13", 2, 4, "3133EEEE"),
+            ("", 2, 4, "EEEEEEEE"),
+        ] {
+            let written = an_reused(value, len, place).unwrap();
+            assert_eq!(hexadecimal(&written), bytes);
+            assert_eq!(decode_an(&written), Decoded::Reused(value.to_owned()));
+        }
+        for (value, bytes) in [("411602", "411602EE"), ("7", "7EEEEEEE")] {
+            let written = cn_reused(value, 3, 4).unwrap();
+            assert_eq!(hexadecimal(&written), bytes);
+            assert_eq!(decode_cn(&written), Decoded::Reused(value.to_owned()));
+        }
+        let too_long = |wrong| matches!(wrong, Err(EncodeError::TooLong { .. }));
+        assert!(
+            too_long(an_reused("CHNA", 5, 4)),
+            "no place for the filling"
+        );
+        assert!(too_long(an_reused("CHN", 2, 4)), "longer than its item");
+        assert!(too_long(cn_reused("4116021", 4, 4)));
+        for (wrong, at) in [(an_reused("1周", 3, 4), 2), (cn_reused("12E", 3, 4), 3)] {
+            assert!(matches!(wrong, Err(EncodeError::Character { at: a, .. }) if a == at));
+        }
+        // An amount is none, whatever its last byte.
+        assert!(!matches!(decode_an(&[0, 0, 0, 0xEE]), Decoded::Reused(_)));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use cardlab::fen::Fen;
 use cardlab::icc::{Icc, Lost};
 use cardlab::link::pulled::{Pulled, When};
+use cardlab::link::tap::{Event, Tap};
 use cardlab::os::Card;
 use cardlab_desk::encode::{self, DecodeError, hexadecimal};
 use cardlab_desk::hsm::TestRoot;
@@ -150,14 +151,14 @@ fn base_data_are_those_of_the_card_in_the_order_of_the_interface() {
     }
 }
 
-/// A card of another issuer, which wrote the holder's name in its own way.
-struct Named {
+/// A card of another issuer, which wrote some records in its own way.
+struct Written {
     card: Card,
-    /// The name, as far as its place goes, and what goes on.
-    parts: [(u8, Vec<u8>); 2],
+    /// The values, by tag.
+    values: Vec<(u8, Vec<u8>)>,
 }
 
-impl Icc for Named {
+impl Icc for Written {
     fn power_on(&mut self) -> Result<Vec<u8>, Lost> {
         self.card.power_on()
     }
@@ -172,7 +173,7 @@ impl Icc for Named {
 
     fn transmit(&mut self, command: &[u8], response: &mut Vec<u8>) -> Result<(), Lost> {
         self.card.transmit(command, response)?;
-        for (tag, value) in &self.parts {
+        for (tag, value) in &self.values {
             if command.starts_with(&[0x00, 0xB2, *tag]) && response.first() == Some(tag) {
                 response[2..2 + value.len()].copy_from_slice(value);
             }
@@ -182,10 +183,10 @@ impl Icc for Named {
 }
 
 /// A name cut where its place ends, between two bytes of a character or not.
-fn cut(name: &str) -> [(u8, Vec<u8>); 2] {
+fn cut(name: &str) -> Vec<(u8, Vec<u8>)> {
     let bytes = encode::an(name, 50).expect("a name");
     let (head, rest) = bytes.split_at(30);
-    [(0x09, head.to_vec()), (0x4E, rest.to_vec())]
+    vec![(0x09, head.to_vec()), (0x4E, rest.to_vec())]
 }
 
 #[test]
@@ -208,9 +209,9 @@ fn a_name_that_is_cut_in_a_character_is_told_with_the_place() {
         ("henan-2.0", &"周".repeat(16), &"周".repeat(16), None),
     ] {
         let (card, _) = card(profile);
-        let mut card = Named {
+        let mut card = Written {
             card,
-            parts: cut(name),
+            values: cut(name),
         };
         let mut module = module();
         let base = terminal(&mut card, &mut module, Policy::default()).read_base();
@@ -294,6 +295,88 @@ fn what_is_written_is_read_again_and_costs_only_its_own_file() {
     let mut terminal = terminal(&mut card, &mut module, keyed(PIN));
     assert_eq!(terminal.write(&written, &data), Ok(()));
     assert_eq!(terminal.read(AuthType::Pin, &written), Ok(data));
+}
+
+#[test]
+fn what_ends_in_e_on_a_1_0_card_has_the_meaning_of_2_0() {
+    let (card, _) = card("national-1.0");
+    let mut hospital = b"31011001".to_vec();
+    hospital.resize(62, 0xEE);
+    let values = vec![
+        (0x37, b"CHN\xEE".to_vec()),
+        // An amount that happens to end so.
+        (0x38, vec![0x00, 0x00, 0x01, 0xEE]),
+        (0x4D, vec![0x41, 0x16, 0x02, 0xEE]),
+        (0x50, vec![0x20, 0x20, 0x01, 0x01]),
+        (0x81, hospital),
+    ];
+    let mut card = Written { card, values };
+    let mut module = module();
+    let mut terminal = terminal(&mut card, &mut module, keyed(PIN));
+    let address = "DF01EF0A|37|38|$DF02EF06|4D|50|$DF04EF05|81|$";
+    let data = terminal.read(AuthType::Pin, &address.parse().unwrap());
+    let read = "DF01EF0A|CHN|000001EE|$DF02EF06|411602|20200101|$DF04EF05|31011001|$";
+    assert_eq!(data.unwrap().to_string(), read);
+}
+
+#[test]
+fn a_1_0_card_that_is_used_again_is_written_with_the_meaning_of_2_0() {
+    let address: Address = "DF01EF0A|37|38|$DF02EF06|4D|$".parse().unwrap();
+    let data: Data = "DF01EF0A|CHN|13|$DF02EF06|411602|$".parse().unwrap();
+    let again = Policy {
+        reuse: true,
+        ..keyed(PIN)
+    };
+    let (mut card, _) = card("national-1.0");
+    let mut module = module();
+    let refused = terminal(&mut card, &mut module, keyed(PIN)).write(&address, &data);
+    assert!(matches!(refused, Err(Failure::Value(..))), "{refused:?}");
+    let mut sent = Vec::new();
+    let mut tap = Tap::new(&mut card, |event| {
+        if let Event::Exchange {
+            command: [0x00, 0xDC, _, _, _, record @ ..],
+            ..
+        } = event
+        {
+            sent.push(hexadecimal(record));
+        }
+    });
+    let mut window = terminal(&mut tap, &mut module, again.clone());
+    assert_eq!(window.write(&address, &data), Ok(()));
+    assert_eq!(window.read(AuthType::Pin, &address), Ok(data));
+    // Four bytes are there, and one of them is for the filling.
+    let class: Address = "DF02EF06|4B|$".parse().unwrap();
+    let long: Data = "DF02EF06|10112|$".parse().unwrap();
+    let refused = window.write(&class, &long);
+    assert!(matches!(refused, Err(Failure::Value(..))), "{refused:?}");
+    // What has one meaning is written as it is.
+    let phone: Address = "DF01EF06|28|$".parse().unwrap();
+    let number: Data = "DF01EF06|13800000000|$".parse().unwrap();
+    assert_eq!(window.write(&phone, &number), Ok(()));
+    assert_eq!(
+        sent,
+        [
+            "370443484EEE",
+            "38043133EEEE",
+            "4D04411602EE",
+            "280F313338303030303030303000000000"
+        ]
+    );
+}
+
+#[test]
+fn a_2_0_card_is_written_with_its_own_meanings_always() {
+    let again = Policy {
+        reuse: true,
+        ..keyed(PIN)
+    };
+    let (mut card, _) = card("national-2.0");
+    let mut module = module();
+    let mut terminal = terminal(&mut card, &mut module, again);
+    let address: Address = "DF01EF0A|37|38|$".parse().unwrap();
+    let data: Data = "DF01EF0A|CHN|13|$".parse().unwrap();
+    assert_eq!(terminal.write(&address, &data), Ok(()));
+    assert_eq!(terminal.read(AuthType::Pin, &address), Ok(data));
 }
 
 #[test]

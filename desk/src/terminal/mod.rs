@@ -136,6 +136,9 @@ pub struct Policy {
     /// The initial PIN transacts all the same, where the layout says that the terminal
     /// sees to its first change.
     pub initial_pin_transacts: bool,
+    /// A card of 1.0 is used again: an item whose tag 2.0 gave another meaning is written
+    /// with that one, filled right with 'E'.
+    pub reuse: bool,
     /// The number of the terminal as a device.
     pub device: String,
 }

@@ -184,17 +184,30 @@ impl Terminal<'_> {
         address: &FileAddress,
         value: &[u8],
     ) -> &'i Item {
-        if visit.facts.version != SpecVersion::V1 || !value.ends_with(&[0xEE]) {
+        if !value.ends_with(&[0xEE]) {
             return item;
         }
-        let later = self
-            .layouts
-            .of(SpecVersion::V2)
-            .directory_by_label(&address.directory)
-            .and_then(|directory| directory.file(file.fid));
-        let records = later.into_iter().flat_map(|file| &file.records);
-        let mut later = records.map(|record| &record.item);
-        later.find(|later| later.tag == item.tag).unwrap_or(item)
+        let later = self.later(visit, file, item, address);
+        let later = later.filter(|later| matches!(later.decode(value), Decoded::Reused(_)));
+        later.unwrap_or(item)
+    }
+
+    /// The item of 2.0 that an item of a 1.0 card can be used for: that with its tag.
+    pub(super) fn later(
+        &self,
+        visit: &Visit,
+        file: &File,
+        item: &Item,
+        address: &FileAddress,
+    ) -> Option<&'_ Item> {
+        if visit.facts.version != SpecVersion::V1 {
+            return None;
+        }
+        let later = self.layouts.of(SpecVersion::V2);
+        let directory = later.directory_by_label(&address.directory)?;
+        let mut records = directory.file(file.fid)?.records.iter();
+        let later = records.find(|record| record.item.tag == item.tag)?;
+        Some(&later.item)
     }
 
     /// All bytes of the current transparent file, as far as the card has them.

@@ -68,7 +68,12 @@ impl Terminal<'_> {
                     for (item, value) in address.items.iter().zip(values) {
                         let record = self.item(file, address, item)?;
                         let name = format!("{}|{item}", address.name());
-                        let value = encoded(&record.item, value, &name)?;
+                        let later = self.later(&visit, file, &record.item, address);
+                        let later = later.filter(|_| self.policy.reuse);
+                        let value = match later {
+                            Some(later) => reused(&record.item, later, value, &name)?,
+                            None => encoded(&record.item, value, &name)?,
+                        };
                         let record_bytes = [&[item.tag, record.item.len][..], &value].concat();
                         commands.push(([0x00, 0xDC, record.number, 0x04], record_bytes));
                     }
@@ -102,6 +107,25 @@ fn encoded(item: &Item, value: &str, name: &str) -> Result<Vec<u8>, Failure> {
         Format::B if value.is_empty() => Ok(vec![0; len]),
         Format::B => encode::b(value, len),
         Format::BTlv => return joined(&item.inner, value, name, true),
+    };
+    bytes.map_err(|error| Failure::Value(name.to_owned(), error))
+}
+
+/// The bytes of a value of 2.0 in the place of an item of 1.0.
+///
+/// What has the same form in both, or no form that can be filled with 'E', is written as
+/// 1.0 has it.
+///
+/// Source: 人社信息函〔2012〕37号, annex C.
+fn reused(item: &Item, later: &Item, value: &str, name: &str) -> Result<Vec<u8>, Failure> {
+    let (len, place) = (usize::from(later.len), usize::from(item.len));
+    if (later.format, later.len) == (item.format, item.len) {
+        return encoded(item, value, name);
+    }
+    let bytes = match later.format {
+        Format::An => encode::an_reused(value, len, place),
+        Format::Cn => encode::cn_reused(value, len, place),
+        Format::B | Format::BTlv => return encoded(item, value, name),
     };
     bytes.map_err(|error| Failure::Value(name.to_owned(), error))
 }
