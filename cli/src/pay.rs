@@ -265,7 +265,8 @@ impl Counter<'_> {
         let pins = if self.pay.no_pin {
             Vec::new()
         } else if self.pay.pin.is_empty() {
-            vec![self.ordered.pin.clone()]
+            // Electronic cash that runs low asks for it once more, for the bank.
+            vec![self.ordered.pin.clone(); 1 + usize::from(self.pay.ecash)]
         } else {
             self.pay.pin.clone()
         };

@@ -159,3 +159,21 @@ fn what_cannot_be_done_is_said_before_anything_is_paid() {
         assert_eq!(pay(wrong).status.code(), Some(2), "{wrong:?}");
     }
 }
+
+#[test]
+fn a_card_in_a_reader_pays_over_t0() {
+    let folder = tempfile::tempdir().unwrap();
+    let image = folder.path().join("card.img");
+    let image = image.to_str().unwrap();
+    told(&cardlab(&["issue", "--image", image]), 0);
+    told(&pay(&["--activate", "--image", image]), 0);
+    let at_reader = |more: &[&str]| {
+        let own = env!("CARGO_BIN_EXE_cardlab");
+        let run = ["run", "--image", image, "--", own, "pay", "--when", WHEN];
+        cardlab(&[&run[..], &["--reader", "0", "--amount", "5"], more].concat())
+    };
+    let printed = told(&at_reader(&["--load"]), 0);
+    says(&printed, &["electronic cash: 5.00", "approved on line"]);
+    let printed = told(&at_reader(&["--ecash", "--offline"]), 0);
+    says(&printed, &["electronic cash: 0.00", "approved off line"]);
+}

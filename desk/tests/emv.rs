@@ -5,21 +5,27 @@
 mod bankcard;
 
 use bankcard::{AID, PIN, application, bank, card};
+use cardlab::aid::Aid;
 use cardlab::apdu::{Command, Sw};
 use cardlab::fen::Fen;
 use cardlab::icc::{Icc, Lost};
 use cardlab::link::t0::T0;
 use cardlab::os::Card;
+use cardlab::secure::scp02::{Level, StaticKeys};
 use cardlab::tag;
-use cardlab_desk::bank::application::{Application, STARTS_INACTIVE};
+use cardlab::tlv::{Tag, Writer, find};
+use cardlab_desk::bank::application::{Application, Grouping, STARTS_INACTIVE};
+use cardlab_desk::bank::authority::{Subject, certify_card, certify_issuer};
 use cardlab_desk::bank::host::{Bank, Cvr, Reason, Request, Scripts, State};
 use cardlab_desk::bank::key::Keys;
+use cardlab_desk::bank::personalise::Bureau;
 use cardlab_desk::bank::rsa::{RsaPair, Whose};
 use cardlab_desk::emv::{
     Answer, End, Finding, Holder, Host, OutOfReach, Outcome, Phase, Sale, Terminal, Tsi, Why,
     activate, pay,
 };
 
+const CREDIT: Aid = Aid::constant(&[0xA0, 0x00, 0x00, 0x03, 0x33, 0x01, 0x01, 0x02]);
 const APPROVED_OFFLINE: End = End::Approved { online: false };
 const APPROVED_ONLINE: End = End::Approved { online: true };
 const DECLINED_OFFLINE: End = End::Declined { online: false };
@@ -255,6 +261,314 @@ fn a_terminal_without_the_right_key_declines_and_says_why() {
             says(&outcome, Phase::Terminal, "a finding declines");
         }
     }
+}
+
+/// An application with a record in the place of its own.
+fn with_record(number: u16, fill: impl FnOnce(&mut Writer<'_>)) -> Application {
+    let mut ordered = application();
+    let mut data = Vec::new();
+    Writer::append(&mut data).nested(tag!(0x70), fill);
+    ordered.groupings = vec![Grouping { number, data }];
+    ordered
+}
+
+/// What of the application is authenticated: the first record of the account's file, and
+/// the profile.
+fn static_data(ordered: &Application) -> Vec<u8> {
+    let keys = Keys::from_seed(7).of_card(&ordered.account, ordered.sequence);
+    let groupings = ordered.groupings(&keys.unwrap()).unwrap();
+    let first = groupings.iter().find(|one| one.number == 0x0201).unwrap();
+    let inner = find(&first.data, &[tag!(0x70)]).unwrap().unwrap();
+    [inner, &[0x7D, 0x00]].concat()
+}
+
+/// With this certificate of its issuer.
+fn under_issuer(identifier: [u8; 4], expiry: [u8; 2]) -> Application {
+    let subject = Subject {
+        expiry,
+        serial: [0, 0, 2],
+    };
+    let authority = RsaPair::of(Whose::Authority);
+    let issuer = RsaPair::of(Whose::Issuer).public();
+    let made = certify_issuer(authority, issuer, identifier, &subject).unwrap();
+    with_record(0x0301, |record| {
+        record.object(tag!(0x90), &made.certificate);
+    })
+}
+
+/// With this certificate of its own.
+fn of_account(account: &str, expiry: [u8; 2]) -> Application {
+    let number = bankcard::ACCOUNT.parse().unwrap();
+    let subject = Subject {
+        expiry,
+        serial: [0, 0, 2],
+    };
+    let issuer = RsaPair::of(Whose::Issuer);
+    let card = RsaPair::of(Whose::Card(number)).public();
+    let name = hex::decode(account).unwrap().try_into().unwrap();
+    let data = static_data(&application());
+    let made = certify_card(issuer, card, name, &subject, &data).unwrap();
+    with_record(0x0202, |record| {
+        record
+            .object(tag!(0x9F46), &made.certificate)
+            .object(tag!(0x9F47), &made.exponent)
+            .object(tag!(0x9F48), &made.remainder);
+    })
+}
+
+#[test]
+fn certificates_that_open_and_are_not_for_this_card_or_this_day_do_not_stand() {
+    const BANK: [u8; 4] = [0x62, 0x28, 0x00, 0xFF];
+    const CARD: &str = "6228004116000202641F";
+    let valid = [0x12, 0x34];
+    for (ordered, words) in [
+        (under_issuer(BANK, valid), None),
+        (under_issuer([0x62, 0x28, 0xFF, 0xFF], valid), None),
+        (
+            under_issuer([0x62, 0x29, 0x00, 0xFF], valid),
+            Some("the issuer's certificate is another bank's"),
+        ),
+        (under_issuer(BANK, [0x07, 0x26]), None),
+        (
+            under_issuer(BANK, [0x06, 0x26]),
+            Some("the issuer's certificate has expired"),
+        ),
+        (of_account(CARD, valid), None),
+        (
+            of_account("6228004116000202658F", valid),
+            Some("the card's certificate is for another account"),
+        ),
+        (
+            of_account(CARD, [0x12, 0x25]),
+            Some("the card's certificate has expired"),
+        ),
+        (
+            with_record(0x0302, |record| {
+                record.object(tag!(0x8F), &[99]);
+            }),
+            Some("data for it are missing"),
+        ),
+    ] {
+        for (capability, finding) in [
+            (0x40, Finding::DynamicFailed),
+            (0x08, Finding::CombinedFailed),
+        ] {
+            let mut bench = Bench::of(&ordered).offline();
+            bench.terminal.capabilities[2] = capability;
+            let outcome = bench.pay(&sale(1_234));
+            assert_eq!(
+                outcome.tvr.has(finding),
+                words.is_some(),
+                "{}",
+                story(&outcome)
+            );
+            if let Some(words) = words {
+                says(&outcome, Phase::Authentication, words);
+                assert_eq!(outcome.end, DECLINED_OFFLINE);
+            }
+            let missing = words.is_some_and(|words| words.contains("missing"));
+            assert_eq!(outcome.tvr.has(Finding::DataMissing), missing);
+        }
+    }
+}
+
+#[test]
+fn static_data_that_were_changed_are_found_by_every_authentication() {
+    let keys = Keys::from_seed(7).of_card(bankcard::ACCOUNT, bankcard::SEQUENCE);
+    let groupings = application().groupings(&keys.unwrap()).unwrap();
+    let mut first = groupings
+        .into_iter()
+        .find(|one| one.number == 0x0201)
+        .unwrap();
+    // Its last byte: a digit of the country.
+    *first.data.last_mut().unwrap() ^= 1;
+    let mut ordered = application();
+    ordered.groupings = vec![first];
+    for (capability, finding) in [
+        (0x80, Finding::StaticFailed),
+        (0x40, Finding::DynamicFailed),
+        (0x08, Finding::CombinedFailed),
+    ] {
+        let mut bench = Bench::of(&ordered).offline();
+        bench.terminal.capabilities[2] = capability;
+        let outcome = bench.pay(&sale(1_234));
+        assert!(outcome.tvr.has(finding), "{}", story(&outcome));
+        assert_eq!(outcome.end, DECLINED_OFFLINE);
+    }
+}
+
+/// A card with these applications, in this order of priority.
+fn card_with(ordered: &[&Application]) -> Card {
+    let mut card = Card::manufacture(&cardlab_applets::ROM, 7);
+    card.power_on().unwrap();
+    let mut bureau = Bureau::new(|_| StaticKeys::initial(), Level::from_p1(1).unwrap(), 3);
+    for one in ordered {
+        let keys = Keys::from_seed(7).of_card(&one.account, one.sequence);
+        bureau.personalise(&mut card, one, &keys.unwrap()).unwrap();
+    }
+    bureau.personalise_directory(&mut card, ordered).unwrap();
+    card.reset().unwrap();
+    card
+}
+
+#[test]
+fn of_two_applications_the_first_is_taken_the_wanted_one_or_the_one_that_serves() {
+    let debit = application();
+    let credit = Application {
+        aid: CREDIT,
+        label: "PBOC CREDIT".to_owned(),
+        account: "6228004116000302649".to_owned(),
+        ..application()
+    };
+    let both = [&debit, &credit];
+    let mut bench = Bench::new().offline();
+    bench.icc = card_with(&both);
+    let chosen = |bench: &mut Bench, sale: &Sale| {
+        let outcome = bench.pay(sale);
+        assert_eq!(outcome.end, APPROVED_OFFLINE, "{}", story(&outcome));
+        outcome.application
+    };
+    assert_eq!(chosen(&mut bench, &sale(100)), Some(AID));
+    let mut wanted = sale(100);
+    wanted.application = Some(CREDIT);
+    assert_eq!(chosen(&mut bench, &wanted), Some(CREDIT));
+    bench.icc = card_with(&[&credit, &debit]);
+    assert_eq!(chosen(&mut bench, &sale(100)), Some(CREDIT));
+    // Without a directory both are found by the scheme's name, one after the other.
+    for hide_directory in [false, true] {
+        // The first does not take the conditions; nothing of it is left behind.
+        let mut selected = false;
+        let change = move |command: &[u8], response: &mut Vec<u8>| {
+            if command[1] == 0xA4 {
+                selected = command[5..].starts_with(AID.as_bytes());
+                if hide_directory && command[5..].starts_with(b"1PAY") {
+                    *response = vec![0x6A, 0x82];
+                }
+            }
+            if command[1] == 0xA8 && selected {
+                *response = vec![0x69, 0x85];
+            }
+        };
+        let icc = Changed {
+            icc: card_with(&both),
+            change,
+        };
+        let mut bench = Bench::new().offline().through(|_| icc);
+        let outcome = bench.pay(&sale(100));
+        assert_eq!(outcome.application, Some(CREDIT), "{}", story(&outcome));
+        assert_eq!(outcome.end, APPROVED_OFFLINE);
+        says(&outcome, Phase::Reading, "another application is tried");
+    }
+}
+
+#[test]
+fn answers_in_templates_are_read_as_those_without() {
+    let nested = |tag: Tag, parts: &[(Tag, &[u8])]| {
+        let mut bytes = Vec::new();
+        Writer::append(&mut bytes).nested(tag, |inner| {
+            for (tag, value) in parts {
+                inner.object(*tag, value);
+            }
+        });
+        bytes.extend([0x90, 0x00]);
+        bytes
+    };
+    let change = move |command: &[u8], response: &mut Vec<u8>| {
+        let Ok(Some(plain)) = find(response, &[tag!(0x80)]) else {
+            return;
+        };
+        *response = match command[1] {
+            0xA8 => nested(
+                tag!(0x77),
+                &[(tag!(0x94), &plain[2..]), (tag!(0x82), &plain[..2])],
+            ),
+            0x88 => nested(tag!(0x77), &[(tag!(0x9F4B), plain)]),
+            0xAE => nested(
+                tag!(0x77),
+                &[
+                    (tag!(0x9F27), &plain[..1]),
+                    (tag!(0x9F36), &plain[1..3]),
+                    (tag!(0x9F26), &plain[3..11]),
+                    (tag!(0x9F10), &plain[11..]),
+                ],
+            ),
+            _ => return,
+        };
+    };
+    for capability in [0x80, 0x40, 0x08] {
+        let mut plain = Bench::new();
+        plain.terminal.capabilities[2] = capability;
+        let expected = plain.pay(&sale(1_234));
+        let mut bench = Bench::new().through(|icc| Changed { icc, change });
+        bench.terminal.capabilities[2] = capability;
+        assert_eq!(bench.pay(&sale(1_234)), expected);
+    }
+}
+
+#[test]
+fn a_locator_that_names_nothing_that_can_be_read_is_broken() {
+    for (locator, why) in [
+        ("00010100", Why::Malformed("READ RECORD")),
+        ("08000100", Why::Malformed("READ RECORD")),
+        ("08020100", Why::Malformed("READ RECORD")),
+        ("08010203", Why::Malformed("READ RECORD")),
+        ("F8010100", Why::Malformed("READ RECORD")),
+        ("080101", Why::Malformed("GET PROCESSING OPTIONS")),
+        ("", Why::Malformed("GET PROCESSING OPTIONS")),
+        ("08010900", Why::Refused("READ RECORD", Sw(0x6A83))),
+        ("08010100", Why::Missing(0x5F24)),
+    ] {
+        let locator = hex::decode(locator).unwrap();
+        let change = move |command: &[u8], response: &mut Vec<u8>| {
+            if command[1] == 0xA8 {
+                let len = u8::try_from(2 + locator.len()).unwrap();
+                *response = [&[0x80, len, 0x7D, 0x00], &locator[..], &[0x90, 0x00]].concat();
+            }
+        };
+        let mut bench = Bench::new().through(|icc| Changed { icc, change });
+        let outcome = bench.pay(&sale(100));
+        assert_eq!(outcome.end, End::Terminated(why), "{}", story(&outcome));
+    }
+}
+
+#[test]
+fn a_terminal_that_is_always_on_line_approves_nothing_alone() {
+    let mut bench = Bench::new();
+    bench.terminal.kind = 0x21;
+    assert_eq!(bench.pay(&sale(100)).end, APPROVED_ONLINE);
+    let outcome = bench.pay(&sale(100));
+    assert_eq!(outcome.end, APPROVED_ONLINE, "{}", story(&outcome));
+    assert_eq!(outcome.tvr, Default::default());
+    let outcome = bench.pay_with(&sale(100), &mut OutOfReach);
+    assert_eq!(outcome.end, DECLINED_OFFLINE);
+}
+
+#[test]
+fn chance_chooses_as_often_as_the_terminal_wants() {
+    let mut first = Bench::new();
+    first.pay(&sale(100));
+    let mut chosen = |target, maximum, fen| {
+        let seeds = 0..100;
+        let mut count = 0;
+        for seed in seeds {
+            let mut bench = Bench::new();
+            bench.icc = first.icc.fork();
+            bench.bank = first.bank.clone();
+            let selection = &mut bench.terminal.applications[0].selection;
+            (selection.target, selection.maximum) = (target, maximum);
+            let mut one = sale(fen);
+            one.seed = seed;
+            count += u32::from(bench.pay(&one).tvr.has(Finding::Chosen));
+        }
+        count
+    };
+    assert_eq!(chosen(0, 0, 100), 0);
+    assert_eq!(chosen(99, 99, 100), 100);
+    let third = chosen(30, 90, 100);
+    assert!((18..=42).contains(&third), "{third}");
+    // From the threshold on the share grows to the maximum at the floor limit.
+    let most = chosen(30, 90, 99_000);
+    assert!((78..=99).contains(&most), "{most}");
 }
 
 /// Pays with a card whose record answers are changed at one byte of a value.
@@ -600,6 +914,7 @@ fn electronic_cash_pays_off_line_and_asks_for_the_bank_when_it_runs_low() {
     let outcome = bench.pay(&cash);
     assert_eq!(outcome.end, APPROVED_ONLINE, "{}", story(&outcome));
     assert!(outcome.tvr.has(Finding::OnlinePin));
+    assert!(!outcome.cash, "the account does");
     assert_eq!(outcome.balance, Some(Fen::new(4_766)));
     assert_eq!(bench.balance(), 100_000 - 3_000);
     // Where there is no line the cash is paid to its end.

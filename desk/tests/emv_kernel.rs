@@ -21,7 +21,7 @@ use cardlab::fen::Fen;
 use cardlab::icc::{Icc, Lost};
 use cardlab::os::Card;
 use cardlab::tag;
-use cardlab_desk::bank::application::{AUTHORITY_INDEX, Application};
+use cardlab_desk::bank::application::{AUTHORITY_INDEX, Application, Authentication, KeyLength};
 use cardlab_desk::bank::host::{Bank, Cvr, IssuerData, Request, Scripts, State};
 use cardlab_desk::bank::rsa::{RsaPair, Whose};
 use cardlab_desk::emv as own;
@@ -49,6 +49,9 @@ use emv::de::cryptogram_information_data::ApplicationCryptogramType as Answered;
 use emv::de::terminal_capabilities::TerminalCapabilities;
 use emv::de::terminal_type::TerminalType;
 use emv::{Tlv, core::apdu};
+use proptest::prelude::{
+    Just, ProptestConfig, Strategy, any, prop, prop_assert_eq, prop_oneof, proptest,
+};
 
 /// The kernel's reader.
 struct Reader<'c>(&'c mut dyn Icc);
@@ -111,6 +114,8 @@ enum Host<'b> {
     Changed(&'b mut Bank, fn(&mut OnlineAuthorisationResponse, &Scripts)),
     /// It cannot be reached.
     Unable,
+    /// As it is said.
+    Answering(&'b mut Bank, Answering),
 }
 
 /// How a transaction ended.
@@ -306,7 +311,21 @@ fn go_online(
     online: &mut bool,
 ) -> GenerateAcResponse {
     let response = match host {
-        Host::Unable => None,
+        Host::Unable | Host::Answering(_, Answering::Unable) => None,
+        Host::Answering(bank, answering) => {
+            let (mut response, scripts) = asked(bank, kernel, first);
+            match answering {
+                Answering::Forged => {
+                    response.issuer_authentication_data.as_mut().unwrap()[0] ^= 1;
+                }
+                Answering::Unproven => response.issuer_authentication_data = None,
+                _ => {}
+            }
+            if let Some((tag, commands)) = commands(answering, &scripts) {
+                response.issuer_scripts = template(tag, &commands);
+            }
+            Some(response)
+        }
         Host::Bank(bank) => Some(asked(bank, kernel, first).0),
         Host::Changed(bank, change) => {
             let (mut response, scripts) = asked(bank, kernel, first);
@@ -645,7 +664,76 @@ fn this_kernel_and_ours_find_and_decide_the_same() {
     assert!(compared > 500, "{compared}");
 }
 
+/// What the bank does with a question, for both kernels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answering {
+    /// It decides.
+    Decides,
+    /// The account is closed.
+    Declines,
+    /// It cannot be reached.
+    Unable,
+    /// Its proof is wrong.
+    Forged,
+    /// It sends no proof.
+    Unproven,
+    /// It sends two commands before the second cryptogram, or after it.
+    Scripts(u8),
+    /// The second of them is forged.
+    WrongScripts(u8),
+}
+
+/// The commands of an answer.
+fn commands(answering: Answering, scripts: &Scripts) -> Option<(u8, Vec<Vec<u8>>)> {
+    let mut made = vec![scripts.put_data(0x9F59, &[12]), scripts.unblock_pin()];
+    match answering {
+        Answering::Scripts(tag) => Some((tag, made)),
+        Answering::WrongScripts(tag) => {
+            *made[1].last_mut()? ^= 1;
+            Some((tag, made))
+        }
+        _ => None,
+    }
+}
+
+/// A bank that answers so, for our kernel.
+struct Asked<'b>(&'b mut Bank, Answering);
+
+impl own::Host for Asked<'_> {
+    fn authorise(&mut self, request: &Request) -> Option<own::Answer> {
+        let Asked(bank, answering) = self;
+        let mut answer = own::Host::authorise(*bank, request)?;
+        match answering {
+            Answering::Unable => return None,
+            Answering::Forged => answer.authentication.as_mut()?[0] ^= 1,
+            Answering::Unproven => answer.authentication = None,
+            _ => {}
+        }
+        let (atc, cryptogram) = request.transaction().unwrap();
+        let scripts = bank.scripts(ACCOUNT, SEQUENCE, atc, cryptogram).unwrap();
+        if let Some((tag, commands)) = commands(*answering, &scripts) {
+            answer.scripts = template(tag, &commands)
+                .iter()
+                .flat_map(Tlv::encode)
+                .collect();
+        }
+        Some(answer)
+    }
+}
+
 fn pay_ours(ordered: &Application, terminal: &own::Terminal, fen: u32, pin: Option<&str>) -> Ended {
+    let (mut card, mut bank) = (card(ordered), bank(ordered));
+    let host = &mut Asked(&mut bank, Answering::Decides);
+    pay_ours_at(&mut card, host, terminal, fen, pin)
+}
+
+fn pay_ours_at(
+    card: &mut Card,
+    host: &mut dyn own::Host,
+    terminal: &own::Terminal,
+    fen: u32,
+    pin: Option<&str>,
+) -> Ended {
     let sale = own::Sale {
         amount: Fen::new(fen),
         other: Fen::ZERO,
@@ -658,13 +746,7 @@ fn pay_ours(ordered: &Application, terminal: &own::Terminal, fen: u32, pin: Opti
         seed: 1,
     };
     let pins = pin.into_iter().map(str::to_owned).collect();
-    let outcome = own::pay(
-        &mut card(ordered),
-        terminal,
-        &sale,
-        &own::Holder { pins },
-        &mut bank(ordered),
-    );
+    let outcome = own::pay(card, terminal, &sale, &own::Holder { pins }, host);
     let last = outcome.second.as_ref().or(outcome.first.as_ref());
     let Cvr(cvr) = last.unwrap().issuer().unwrap().cvr;
     Ended {
@@ -679,6 +761,116 @@ fn pay_ours(ordered: &Application, terminal: &own::Terminal, fen: u32, pin: Opti
         cvr: hex::encode_upper(cvr),
         scripts: outcome.scripts,
         online: outcome.answered.is_some(),
+    }
+}
+
+fn any_answer() -> impl Strategy<Value = Answering> {
+    prop_oneof![
+        4 => Just(Answering::Decides),
+        1 => Just(Answering::Declines),
+        2 => Just(Answering::Unable),
+        1 => Just(Answering::Forged),
+        1 => Just(Answering::Unproven),
+        2 => prop_oneof![Just(0x71), Just(0x72)].prop_map(Answering::Scripts),
+        1 => prop_oneof![Just(0x71), Just(0x72)].prop_map(Answering::WrongScripts),
+    ]
+}
+
+/// An amount, whether the PIN is keyed in, whether there is a line, the bank.
+fn any_step() -> impl Strategy<Value = (u32, bool, bool, Answering)> {
+    let amount = prop_oneof![1..500_u32, Just(30_000), Just(60_000), Just(100_000)];
+    (
+        amount,
+        prop::bool::weighted(0.9),
+        prop::bool::weighted(0.6),
+        any_answer(),
+    )
+}
+
+/// So many runs, and no file of those that failed.
+fn quick() -> ProptestConfig {
+    ProptestConfig {
+        cases: 128,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
+
+proptest! {
+    #![proptest_config(quick())]
+
+    /// Each step by this kernel and by ours, with a card and a bank each, that remember.
+    #[test]
+    fn this_kernel_and_ours_agree_from_transaction_to_transaction(
+        steps in prop::collection::vec(any_step(), 1..12),
+        lower in 0..4_u8,
+        more in 0..3_u8,
+        default_action in any::<u16>(),
+        capability in prop_oneof![Just(0x80_u8), Just(0x40), Just(0x08)],
+    ) {
+        let mut ordered = application();
+        (ordered.limits.lower, ordered.limits.upper) = (lower, lower + more);
+        ordered.default_action = default_action.to_be_bytes();
+        let mut theirs = Bench::of(&ordered);
+        let (mut ours, mut our_bank) = (card(&ordered), bank(&ordered));
+        for (number, (fen, keyed, line, answering)) in steps.into_iter().enumerate() {
+            let mut terminal = own::Terminal::of_a_merchant();
+            terminal.capabilities[2] = capability;
+            theirs.terminal = if line { terminal } else { terminal.offline_only() };
+            let state = match answering {
+                Answering::Declines => State::Closed,
+                _ => State::Active,
+            };
+            for bank in [&mut theirs.bank, &mut our_bank] {
+                let account = bank.account_mut(ACCOUNT).unwrap();
+                (account.state, account.daily_count) = (state, 100);
+                account.balance = Fen::new(1_000_000);
+            }
+            let pin = keyed.then_some(PIN);
+            let mut bank = theirs.bank.clone();
+            // That there is no line is the business of who runs this kernel.
+            let heard = if line { answering } else { Answering::Unable };
+            let told = theirs.pay_with(fen, pin, Host::Answering(&mut bank, heard));
+            theirs.bank = bank;
+            let terminal = theirs.terminal.clone();
+            let host = &mut Asked(&mut our_bank, answering);
+            let own = pay_ours_at(&mut ours, host, &terminal, fen, pin);
+            prop_assert_eq!(told, own, "step {} {:?}", number, answering);
+        }
+    }
+}
+
+#[test]
+fn cards_of_every_authentication_and_key_length_hold() {
+    let usual = (KeyLength::Usual, KeyLength::Usual);
+    let long_issuer = (KeyLength::Long, KeyLength::Usual);
+    let both_long = (KeyLength::Long, KeyLength::Long);
+    for authentication in [
+        Authentication::Static,
+        Authentication::Dynamic,
+        Authentication::Combined,
+    ] {
+        for (issuer_key, card_key) in [usual, long_issuer, both_long] {
+            // What is signed with the cryptogram has to fit one answer.
+            if authentication == Authentication::Combined && card_key == KeyLength::Long {
+                continue;
+            }
+            let mut ordered = application();
+            ordered.authentication = authentication;
+            (ordered.issuer_key, ordered.card_key) = (issuer_key, card_key);
+            for terminal in [
+                own::Terminal::of_a_merchant(),
+                own::Terminal::of_a_merchant().offline_only(),
+            ] {
+                let mut bench = Bench::of(&ordered);
+                bench.terminal = terminal.clone();
+                let ended = bench.pay(1_234, Some(PIN));
+                assert_eq!(ended.approved, Some(true), "{authentication:?} {ended:?}");
+                let selected = authentication == Authentication::Static;
+                assert_eq!(&ended.tvr[..2], if selected { "02" } else { "00" });
+                assert_eq!(ended, pay_ours(&ordered, &terminal, 1_234, Some(PIN)));
+            }
+        }
     }
 }
 

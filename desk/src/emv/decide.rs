@@ -25,8 +25,6 @@ const UNABLE_APPROVED: [u8; 2] = *b"Y3";
 const UNABLE_DECLINED: [u8; 2] = *b"Z3";
 /// The response codes of a host that approves.
 const APPROVALS: [[u8; 2]; 3] = [*b"00", *b"10", *b"11"];
-/// The most that the scripts of one answer may be.
-const SCRIPTS_LEN_MAX: usize = 128;
 
 /// What a cryptogram says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -403,8 +401,15 @@ impl Kernel<'_> {
             "the bank is not reached, and a finding declines",
             "无法联机，按缺省代码拒绝",
         );
-        let declines = self.hits(codes, words) || self.terminal.is_online_only();
-        if !declines {
+        let mut declines = self.hits(codes, words);
+        if self.terminal.is_online_only() {
+            declines = true;
+            self.say(
+                Phase::Terminal,
+                "this terminal approves nothing without the bank",
+                "仅联机终端，无法联机则拒绝",
+            );
+        } else if !declines {
             self.say(
                 Phase::Terminal,
                 "the bank is not reached, and nothing speaks against an approval",
@@ -448,7 +453,6 @@ impl Kernel<'_> {
     /// Sends the commands of the templates with this tag; whether all were taken.
     fn run_scripts(&mut self, templates: &[u8], tag: Tag) -> Result<bool, Why> {
         let mut all = true;
-        let fits = templates.len() <= SCRIPTS_LEN_MAX;
         for template in Objects::new(templates) {
             let Ok(template) = template else {
                 return Ok(false);
@@ -458,7 +462,7 @@ impl Kernel<'_> {
             }
             self.tsi.did(Tsi::SCRIPTS);
             let mut identifier = [0; 4];
-            let mut failed = (!fits).then_some(0);
+            let mut failed = None;
             let mut sent = 0u8;
             for object in template.objects() {
                 let Ok(DataObject { tag, value }) = object else {

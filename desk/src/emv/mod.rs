@@ -146,6 +146,12 @@ pub struct Cryptogram {
 }
 
 impl Cryptogram {
+    /// Whether the card approves with it.
+    #[must_use]
+    pub const fn approves(&self) -> bool {
+        self.information >> 6 == 0x01
+    }
+
     /// The issuer application data, read; `None` where they are of another version.
     #[must_use]
     pub fn issuer(&self) -> Option<IssuerData> {
@@ -290,7 +296,7 @@ impl<'a> Kernel<'a> {
         Outcome {
             end,
             application: self.application,
-            cash: self.cash,
+            cash: self.cash && self.first.as_ref().is_some_and(Cryptogram::approves),
             tvr: self.tvr,
             tsi: self.tsi,
             holder: self.elements.array(tag!(0x9F34)).unwrap_or_default(),
