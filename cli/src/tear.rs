@@ -43,8 +43,8 @@ pub(crate) struct Tear {
     /// All commands that write in the cases whose id fits; may be repeated
     #[arg(long, value_name = "GLOB", conflicts_with = "all")]
     case: Vec<String>,
-    /// One command of each kind that writes in any case, and the whole issuing; also
-    /// where nothing is named
+    /// One command of each kind that writes in any case, the whole issuing, and sessions
+    /// with the issuer's domain; also where nothing is named
     #[arg(long)]
     all: bool,
     /// How many recoveries one after the other are cut too, 0 to 3
@@ -127,6 +127,8 @@ impl Tear {
             }
             found = kinds.into_values().collect();
             found.extend(issuing(profile, self.seed)?);
+            let made = Card::manufacture(&cardlab_applets::ROM, self.seed);
+            found.extend(tear::of_sessions(Box::new(made))?);
         }
         Ok(found)
     }

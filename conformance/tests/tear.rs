@@ -22,7 +22,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use support::{Ours, SEED};
 
-/// One command of each kind that writes in a case, and those of the issuing.
+/// One command of each kind that writes in a case, and those of the issuing and of
+/// sessions with the issuer's domain.
 fn all_writings(profile: &Profile, subject: &dyn Subject) -> Vec<Writing> {
     let mut kinds = BTreeMap::new();
     for case in plan::for_profile(profile).unwrap() {
@@ -32,7 +33,10 @@ fn all_writings(profile: &Profile, subject: &dyn Subject) -> Vec<Writing> {
     }
     let mut card = Noted::new(Box::new(Card::manufacture(&ROM, SEED)));
     issue(&mut card, profile, SEED).unwrap();
-    kinds.into_values().chain(card.take()).collect()
+    let made = Card::manufacture(&ROM, SEED);
+    let sessions = tear::of_sessions(Box::new(made)).unwrap();
+    let issuing = card.take().into_iter().chain(sessions);
+    kinds.into_values().chain(issuing).collect()
 }
 
 /// Instructions of the card's tables that are not swept here, each with its reason.
@@ -54,8 +58,6 @@ const NOT_SWEPT: &[(u8, &str)] = &[
     (0xC4, "HASH computes in volatile memory"),
     (0xC9, "EXPORT PUBLIC KEY tells"),
     (0xCA, "GET DATA tells"),
-    (0xD8, "PUT KEY: no case opens a secure channel"),
-    (0xE4, "DELETE: no case opens a secure channel"),
 ];
 
 /// The instructions in the tables of the applets and the file system, as their source

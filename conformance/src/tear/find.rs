@@ -1,4 +1,4 @@
-//! The writing commands: those of cases, of an issuing, of a call.
+//! The writing commands: those of cases, of an issuing, of sessions, of a call.
 //!
 //! Whatever speaks to a card through [`Noted`] leaves behind each command that made
 //! writes, with a copy of the card as it was before it.
@@ -8,6 +8,9 @@ use crate::session::{Session, Trouble};
 use crate::subject::Subject;
 use cardlab::icc::{Icc, Lost, Tearable};
 use cardlab::memory::{Cut, Worn};
+use cardlab::secure::scp02::{Level, StaticKeys};
+use cardlab_desk::bank::personalise::{Bureau, PersonaliseError, Prepared};
+use cardlab_desk::host::{HostError, SecureChannel};
 use cardlab_desk::profile::Profile;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -196,4 +199,30 @@ pub fn of_case(
         // What the case cannot do on this card writes nothing.
         Err((found, _)) => Ok(found),
     }
+}
+
+/// The writing commands of an issuer's sessions with a card that is as it was made: an
+/// applet is installed, filled, deleted and installed anew; then the keys are replaced.
+///
+/// # Errors
+/// [`PersonaliseError`] for a command that the card refused.
+pub fn of_sessions(card: Box<dyn Tearable>) -> Result<Vec<Writing>, PersonaliseError> {
+    let mut card = Noted::new(card);
+    card.power_on().map_err(HostError::from)?;
+    let directory = Prepared::directory(&[]);
+    let mut bureau = Bureau::new(|_| StaticKeys::initial(), Level::C_MAC, 1);
+    for _ in 0..2 {
+        bureau.replace(&mut card, &directory)?;
+    }
+    // The issuer's domain is selected again.
+    card.power_on().map_err(HostError::from)?;
+    let initial = |_: &[u8; 10]| StaticKeys::initial();
+    let mut channel = SecureChannel::open(&mut card, initial, Level::C_MAC, *b"issuer's")?;
+    let own = StaticKeys::diversified(&StaticKeys::initial().enc, &[0x11; 10]);
+    channel.put_keys(&mut card, 0x01, &own)?;
+    let mut found = card.take();
+    for (number, writing) in (1..).zip(&mut found) {
+        writing.met = format!("sessions 发卡会话, writing command {number}");
+    }
+    Ok(found)
 }

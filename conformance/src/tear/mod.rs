@@ -21,7 +21,7 @@ mod report;
 mod sight;
 
 pub use cut::{After, Bench, sweep, writes_of};
-pub use find::{Noted, Writing, of_actions, of_case};
+pub use find::{Noted, Writing, of_actions, of_case, of_sessions};
 pub use law::{Difference, Outcome, judge, money_out_of_step};
 pub use report::{Breakage, Report, Sweep, Tally, place};
 pub use sight::{Certificates, Item, Looker, Money, Refusal, Sight, contents};
