@@ -2,7 +2,8 @@
 //!
 //! The model knows the specification and nothing of the card or the desk: its MACs are
 //! made from the bare ciphers. After each transaction balance, sums, counters, details,
-//! TAC and proof must be the model's; after a cut those of before or of after.
+//! TAC and proof must be the model's; after a cut those of before or of after. A card whose
+//! cells wear out blocks itself, or its balance is that of before.
 //!
 //! Source: social security card specification, part 7, 7, 8, 14 and 15; part 4, 8.
 
@@ -11,7 +12,7 @@
 use cardlab::apdu::{Response, Sw};
 use cardlab::crypto::Key;
 use cardlab::icc::{Icc, Lost, Tearable};
-use cardlab::memory::{Cut, Ending};
+use cardlab::memory::{Cells, Cut, Ending, Worn};
 use cardlab::os::Card;
 use cardlab_applets::ROM;
 use cardlab_conformance::tear::{self, After};
@@ -310,8 +311,15 @@ enum Deed {
     Reset,
 }
 
-/// A deed, and where power is cut in its last command, if it is.
-type Move = (Deed, Option<(u64, Ending)>);
+/// What happens at a write of the last command of a deed.
+#[derive(Clone, Copy, Debug)]
+enum Mishap {
+    Cut(Cut),
+    Wear(Worn),
+}
+
+/// A deed, and what happens in its last command, if anything does.
+type Move = (Deed, Option<Mishap>);
 
 fn amount() -> impl Strategy<Value = u32> {
     prop_oneof![8 => 0..5000u32, 1 => any::<u32>(), 1 => Just(u32::MAX)]
@@ -353,8 +361,21 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
         );
     let deed = prop_oneof![4 => load, 6 => purchase, 1 => Just(Deed::Reset)];
     let endings = prop::sample::select(Ending::ALL.to_vec());
-    let cut = prop::option::weighted(0.25, (0..24u64, endings));
-    prop::collection::vec((deed, cut), 1..12)
+    let cut = (0..24u64, endings).prop_map(|(after_writes, ending)| {
+        Mishap::Cut(Cut {
+            after_writes,
+            ending,
+        })
+    });
+    let cells = prop::sample::select(Cells::ALL.to_vec());
+    let wear = (0..24u64, cells).prop_map(|(after_writes, cells)| {
+        Mishap::Wear(Worn {
+            after_writes,
+            cells,
+        })
+    });
+    let mishap = prop::option::weighted(0.25, prop_oneof![9 => cut, 1 => wear]);
+    prop::collection::vec((deed, mishap), 1..12)
 }
 
 fn time(date: u32) -> [u8; 7] {
@@ -484,29 +505,34 @@ fn begin(bench: &mut Bench, ciphers: &Ciphers, model: &Model, deed: &Deed) -> Op
     }
 }
 
-/// Does one move and holds the card against the model.
-fn play(bench: &mut Bench, ciphers: &Ciphers, model: &mut Model, (deed, cut): &Move) {
+/// Does one move and holds the card against the model; whether the card still works.
+fn play(bench: &mut Bench, ciphers: &Ciphers, model: &mut Model, (deed, mishap): &Move) -> bool {
     let Some(planned) = begin(bench, ciphers, model, deed) else {
         assert_eq!(bench.observe(model), *model, "{deed:?}");
-        return;
+        return true;
     };
-    if let Some((after_writes, ending)) = *cut {
-        bench.card.cut(Cut {
-            after_writes,
-            ending,
-        });
+    match *mishap {
+        Some(Mishap::Cut(cut)) => bench.card.cut(cut),
+        Some(Mishap::Wear(worn)) => bench.card.wear(worn),
+        None => {}
     }
     match bench.send(&planned.command) {
+        Ok((data, Sw::MEMORY_FAILURE)) => {
+            let happened = bench.card.spare();
+            assert!(data.is_empty() && happened, "{deed:?}, {mishap:?}");
+            worn(bench, model, (deed, mishap));
+            return false;
+        }
         Ok(answer) => {
             assert_eq!(answer, planned.answer, "{deed:?}");
-            // What is left of the cut comes in a command of no account.
-            if cut.is_some() {
-                bench.card.cut(Cut {
-                    after_writes: u64::MAX,
-                    ending: Ending::ALL[0],
-                });
-            }
+            // What is left of the mishap comes in a command of no account.
+            bench.card.disarm();
             *model = planned.after;
+            if matches!(mishap, Some(Mishap::Wear(_))) && bench.card.spare() {
+                // They hold what was written; the next command may meet them.
+                assert_eq!(bench.ok("B026000104"), model.balance.to_be_bytes());
+                return false;
+            }
         }
         Err(lost) => {
             assert_eq!(lost, Lost::NoPower);
@@ -517,11 +543,27 @@ fn play(bench: &mut Bench, ciphers: &Ciphers, model: &mut Model, (deed, cut): &M
             }
             assert!(
                 seen == *model,
-                "{deed:?}, {cut:?}: {seen:?} is neither before nor after {model:?}"
+                "{deed:?}, {mishap:?}: {seen:?} is neither before nor after {model:?}"
             );
         }
     }
     assert_eq!(bench.observe(model), *model, "{deed:?}");
+    true
+}
+
+/// After '6581': nothing is answered, and after power either nothing is again, or the
+/// balance is that of before, if it can be asked for.
+fn worn(bench: &mut Bench, model: &Model, what: (&Deed, &Option<Mishap>)) {
+    assert_eq!(bench.hex("B026000104").1, Sw::NOT_SUPPORTED, "{what:?}");
+    bench.card.power_on().unwrap();
+    let words = [SELECT_SSSE, VERIFY, SELECT_DF04].map(|command| bench.hex(command).1);
+    if words != [Sw::OK; 3] {
+        let lawful = |sw: &Sw| matches!(*sw, Sw::OK | Sw::NOT_SUPPORTED | Sw::MEMORY_FAILURE);
+        assert!(words.iter().all(lawful), "{what:?}: {words:?}");
+        return;
+    }
+    let balance = bench.ok("B026000104");
+    assert_eq!(balance, model.balance.to_be_bytes(), "{what:?}");
 }
 
 fn issued(name: &str) -> (Card, Issued) {
@@ -560,7 +602,9 @@ fn sequences(name: &str, sm4: bool, cases: u32) {
             bench.cycle();
             let mut model = Model::new();
             for step in &moves {
-                play(&mut bench, &ciphers, &mut model, step);
+                if !play(&mut bench, &ciphers, &mut model, step) {
+                    break;
+                }
             }
             Ok(())
         })
