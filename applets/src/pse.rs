@@ -16,7 +16,7 @@
 
 use crate::debit::data::Elements;
 use crate::debit::personalise::{Series, admit, opens_session, store_fci, store_record};
-use crate::debit::{Block, Intent, answer_fci};
+use crate::debit::{Block, Intent, answer_fci, check_wants_fci};
 use cardlab::aid::Aid;
 use cardlab::apdu::{Command, Sw};
 use cardlab::applet::{Applet, Ctx, Install, Module, Nv, Outcome, Plan, Reply};
@@ -71,7 +71,8 @@ impl PaymentSystem {
 }
 
 impl Applet for PaymentSystem {
-    fn select(&self, ctx: &mut Ctx<'_>, _: &Command<'_>) -> Outcome {
+    fn select(&self, ctx: &mut Ctx<'_>, command: &Command<'_>) -> Outcome {
+        check_wants_fci(command)?;
         answer_fci(ctx, &self.elements)?;
         Ok(Reply::OK)
     }

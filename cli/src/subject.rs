@@ -14,6 +14,7 @@ use cardlab_conformance::verdict::Exit;
 use cardlab_desk::hsm::{CardKeys, Hsm, TestRoot};
 use cardlab_desk::pki::Authority;
 use cardlab_desk::profile::Profile;
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -34,6 +35,8 @@ pub(crate) enum Way {
 struct Ours {
     name: &'static str,
     issued: Mutex<Card>,
+    /// Those issued from other profiles, by their ids.
+    others: Mutex<HashMap<String, Arc<Ours>>>,
     keys: CardKeys,
     seed: u64,
     /// The certificate of the test authority, made when it is asked for first.
@@ -41,6 +44,7 @@ struct Ours {
     way: Reach,
 }
 
+#[derive(Clone)]
 enum Reach {
     InProcess,
     T0,
@@ -48,7 +52,7 @@ enum Reach {
     /// The card that vpcd drives, and the reader that it shows up in.
     Pcscd {
         slot: Slot,
-        reader: Mutex<Pcscd>,
+        reader: Arc<Mutex<Pcscd>>,
     },
 }
 
@@ -70,13 +74,15 @@ pub(crate) fn issue(
         Way::T1 => ("t1", Reach::T1),
         Way::Vpcd => {
             let slot = Slot(Arc::new(Mutex::new(issued.fork())));
-            let reader = Mutex::new(insert(&slot, vpcd.unwrap_or(vpcd::ADDRESS))?);
+            let reader = insert(&slot, vpcd.unwrap_or(vpcd::ADDRESS))?;
+            let reader = Arc::new(Mutex::new(reader));
             ("vpcd", Reach::Pcscd { slot, reader })
         }
     };
     Ok(Box::new(Ours {
         name,
         issued: Mutex::new(issued),
+        others: Mutex::default(),
         keys: keys(profile, seed)?,
         seed,
         authority: OnceLock::new(),
@@ -89,6 +95,7 @@ pub(crate) fn of(card: Card, profile: &Profile, seed: u64) -> anyhow::Result<Box
     Ok(Box::new(Ours {
         name: "in-process",
         issued: Mutex::new(card),
+        others: Mutex::default(),
         keys: keys(profile, seed)?,
         seed,
         authority: OnceLock::new(),
@@ -157,6 +164,26 @@ impl Subject for Ours {
                 Box::new(Held(lock(reader)))
             }
         })
+    }
+
+    fn issued(&self, profile: &Profile) -> Result<Option<Arc<dyn Subject>>, String> {
+        let mut others = lock(&self.others);
+        if let Some(known) = others.get(&profile.id) {
+            return Ok(Some(known.clone()));
+        }
+        let issued = card::issued(profile, self.seed).map_err(|error| format!("{error:#}"))?;
+        let keys = keys(profile, self.seed).map_err(|error| format!("{error:#}"))?;
+        let other = Arc::new(Ours {
+            name: self.name,
+            issued: Mutex::new(issued),
+            others: Mutex::default(),
+            keys,
+            authority: OnceLock::new(),
+            seed: self.seed,
+            way: self.way.clone(),
+        });
+        others.insert(profile.id.clone(), other.clone());
+        Ok(Some(other))
     }
 
     /// The reader of a pcscd has one card at a time.

@@ -3,6 +3,8 @@
 //! Unknown keys are refused; the canonical form is the one that
 //! [`Case::to_canonical`] writes. `INTERPRETING.md` says what each key means.
 
+use crate::bank::step::{BankVerify, Cryptogram, Issuer, Options, Prove, Script};
+use crate::bank::variant::{self, Variant};
 use crate::expect::{Expect, ObjectPath, ObjectValue};
 use crate::said::{Gives, Returns};
 use cardlab::fen::Fen;
@@ -13,7 +15,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 /// The version of `INTERPRETING.md` that this runner reads by.
-pub const INTERPRETING_VERSION: u32 = 3;
+pub const INTERPRETING_VERSION: u32 = 4;
 
 /// One case.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +42,9 @@ pub struct Case {
     /// Conditions on the profile; all must hold or the case is not applicable.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub needs: Vec<Need>,
+    /// The bank application of its card, where that differs from the profile's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub application: Option<Variant>,
     /// What it can do to a card.
     #[serde(default, skip_serializing_if = "Safety::is_read_only")]
     pub safety: Safety,
@@ -90,7 +95,7 @@ pub enum Safety {
 /// A condition on the profile: `version>=2`, `version=3`, `algorithm=sm4`,
 /// `first-change=card`, `pin`, `pin=never`, `key=PUK`, `no-key=PUK`, `directory=DF05`,
 /// `file=SSSE/EF07`, `pin-tries=6`, `cyclic-append-by-number`, `cyclic-append-by-number=no`,
-/// `profile=henan-2.0`, `certificates`, `certificate-commands`.
+/// `profile=henan-2.0`, `certificates`, `certificate-commands`, `bank`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Need {
@@ -115,6 +120,7 @@ enum Condition {
     Profile(String),
     Certificates,
     CertificateCommands,
+    Bank,
 }
 
 /// One step: a label, one thing done, and what is expected of it.
@@ -150,6 +156,12 @@ pub struct Step {
     /// no such object.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub objects: BTreeMap<ObjectPath, ObjectValue>,
+    /// The cryptogram information data of a cryptogram.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cid: Option<ObjectValue>,
+    /// Its card verification results, with their length.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cvr: Option<ObjectValue>,
     /// The return code of a terminal's function; of every step that runs one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub returns: Option<Returns>,
@@ -279,6 +291,22 @@ pub enum Action {
     CertificateDecrypt(CertificateDecrypt),
     /// CHECK_CERT: all that is to be said of the certificates on the card.
     CertificateCheck(CertificateCheck),
+    /// GET PROCESSING OPTIONS of the bank application.
+    Options(Options),
+    /// READ RECORD of all that the options name.
+    Records(Nothing),
+    /// Checks the signed static data of the records.
+    StaticData(Nothing),
+    /// INTERNAL AUTHENTICATE; the signature is checked.
+    Prove(Prove),
+    /// GENERATE AC; cryptogram, issuer's data and signature are checked.
+    Cryptogram(Cryptogram),
+    /// EXTERNAL AUTHENTICATE with the bank's answer.
+    Issuer(Issuer),
+    /// A command of an issuer's script, with its MAC.
+    Script(Script),
+    /// VERIFY of the bank application.
+    BankVerify(BankVerify),
     /// Takes power away and gives it back, or resets.
     Power(PowerStep),
     /// A function of the reader interface, whole: from power on to its return code.
@@ -744,7 +772,10 @@ impl Step {
     fn misjudged(&self) -> Option<&'static str> {
         let by_answer = self.expect.is_some() || self.accept.is_some() || !self.objects.is_empty();
         let by_word = self.returns.is_some() || self.gives.is_some();
+        let by_cryptogram = self.cid.is_some() || self.cvr.is_some();
         match &self.action {
+            Action::Cryptogram(_) => None,
+            _ if by_cryptogram => Some("only a cryptogram has \"cid\" and \"cvr\""),
             Action::Terminal(_) if self.returns.is_none() => {
                 Some("a function of the terminal is judged by \"returns\"")
             }
@@ -796,6 +827,12 @@ impl Safety {
 }
 
 impl Need {
+    /// Whether it asks for a bank application.
+    #[must_use]
+    pub fn is_bank(&self) -> bool {
+        self.condition == Condition::Bank
+    }
+
     fn is_met(&self, profile: &Profile) -> bool {
         match &self.condition {
             Condition::VersionAtLeast(version) => profile.version.number() >= *version,
@@ -814,6 +851,7 @@ impl Need {
             Condition::CyclicAppendByNumber(wanted) => profile.cyclic_append_by_number == *wanted,
             Condition::Profile(id) => profile.id == *id,
             Condition::Certificates => profile.certificates.is_some(),
+            Condition::Bank => variant::name(profile).is_some(),
             Condition::CertificateCommands => profile
                 .certificates
                 .as_ref()
@@ -832,12 +870,15 @@ impl TryFrom<String> for Need {
                  algorithm=3des|sm4, first-change=card|terminal, key=NAME, no-key=NAME, \
                  directory=LABEL, file=LABEL/EFXX, pin, pin=never, pin-tries=N, \
                  cyclic-append-by-number, \
-                 cyclic-append-by-number=no, profile=ID"
+                 cyclic-append-by-number=no, profile=ID, certificates, \
+                 certificate-commands, bank"
             )
         };
         let version = |digit: &str| digit.parse().ok().filter(|v| (1..=3).contains(v));
         let condition = if text == "pin" {
             Some(Condition::Pin)
+        } else if text == "bank" {
+            Some(Condition::Bank)
         } else if text == "certificates" {
             Some(Condition::Certificates)
         } else if text == "certificate-commands" {

@@ -2,6 +2,7 @@
 //!
 //! Says what will be done and what must come; it does not run anything.
 
+use crate::bank::step::{Ask, BankVerify, Issuer, Options, Told};
 use crate::case::{
     Action, Authenticate, Case, Cells, CertificateCheck, Credit, Debit, Function, InitLoad,
     InitPurchase, KeyPair, ModuleKind, PowerStep, Pull, Safety, Secured, Step, TerminalStep, Torn,
@@ -39,6 +40,13 @@ fn write(case: &Case, text: &mut String) -> fmt::Result {
     let needs: Vec<String> = case.needs.iter().cloned().map(String::from).collect();
     fact("builds on", "前提用例", &case.after.join(" "))?;
     fact("only on a card with", "适用条件", &needs.join(", "))?;
+    let application = case.application.as_ref().map(serde_json::to_string);
+    let application = application.transpose().map_err(|_| fmt::Error)?;
+    fact(
+        "on a card whose bank application has",
+        "金融应用个人化",
+        &application.unwrap_or_default(),
+    )?;
     for (number, step) in (1..).zip(&case.steps) {
         write_step(number, step, text)?;
     }
@@ -93,6 +101,12 @@ fn write_step(number: usize, step: &Step, text: &mut String) -> fmt::Result {
     }
     for (path, value) in &step.objects {
         writeln!(text, "       with object 数据对象  {path} = {value}")?;
+    }
+    if let Some(cid) = &step.cid {
+        writeln!(text, "       with CID 密文信息数据  {cid}")?;
+    }
+    if let Some(cvr) = &step.cvr {
+        writeln!(text, "       with CVR 卡片验证结果  {cvr}")?;
     }
     if let Some(name) = &step.same_as {
         writeln!(text, "       with the same data as 数据同  {name}")?;
@@ -177,12 +191,129 @@ fn action(action: &Action) -> (String, String) {
         | Action::CertificateSign(_)
         | Action::CertificateDecrypt(_)
         | Action::CertificateCheck(_) => certificate_words(action),
+        Action::Options(_)
+        | Action::Records(_)
+        | Action::StaticData(_)
+        | Action::Prove(_)
+        | Action::Cryptogram(_)
+        | Action::Issuer(_)
+        | Action::Script(_)
+        | Action::BankVerify(_) => payment_words(action),
         Action::Power(PowerStep::Cycle) => {
             ("power off, power on".to_owned(), "断电后上电".to_owned())
         }
         Action::Power(PowerStep::Reset) => ("warm reset".to_owned(), "热复位".to_owned()),
         Action::Terminal(step) => terminal_words(step),
     }
+}
+
+/// The steps of a payment.
+fn payment_words(action: &Action) -> (String, String) {
+    match action {
+        Action::Options(Options { told }) => {
+            let (en, zh) = told_words(told);
+            (
+                format!("GET PROCESSING OPTIONS{en}"),
+                format!("GET PROCESSING OPTIONS 取处理选项{zh}"),
+            )
+        }
+        Action::Records(_) => (
+            "READ RECORD of all that the locator names".to_owned(),
+            "按AFL读取全部记录".to_owned(),
+        ),
+        Action::StaticData(_) => (
+            "check the signed static data, by the chain of certificates".to_owned(),
+            "静态数据认证（SDA）".to_owned(),
+        ),
+        Action::Prove(_) => (
+            "INTERNAL AUTHENTICATE, the signature checked".to_owned(),
+            "INTERNAL AUTHENTICATE 动态数据认证（DDA）".to_owned(),
+        ),
+        Action::Cryptogram(step) => {
+            let (kind, which) = match step.ask {
+                Ask::Aac => ("AAC", "AAC"),
+                Ask::Tc => ("TC", "TC"),
+                Ask::Arqc => ("ARQC", "ARQC"),
+            };
+            let (en, zh) = told_words(&step.told);
+            let (en_signed, zh_signed) = match step.signed {
+                true => (", signed", "，复合签名（CDA）"),
+                false => ("", ""),
+            };
+            match &step.code {
+                None => (
+                    format!("first GENERATE AC, asks for {kind}{en_signed}{en}"),
+                    format!("第一次GENERATE AC，请求{which}{zh_signed}{zh}"),
+                ),
+                Some(code) => (
+                    format!("second GENERATE AC, asks for {kind} with {code}{en_signed}{en}"),
+                    format!("第二次GENERATE AC，请求{which}，授权响应码{code}{zh_signed}{zh}"),
+                ),
+            }
+        }
+        Action::Issuer(Issuer { code, wrong }) => {
+            let (en, zh) = spoilt(*wrong);
+            (
+                format!("EXTERNAL AUTHENTICATE with {code}{en}"),
+                format!("EXTERNAL AUTHENTICATE 发卡行认证，授权响应码{code}{zh}"),
+            )
+        }
+        Action::Script(step) => {
+            let (en, zh) = spoilt(step.wrong);
+            let data = match (&step.data, &step.pin) {
+                (_, Some(pin)) => format!(" PIN {pin}"),
+                (Some(data), None) => format!(" {data}"),
+                (None, None) => String::new(),
+            };
+            (
+                format!("issuer script {}{data}, with its MAC{en}", step.header),
+                format!("发卡行脚本 {}{data}，附MAC{zh}", step.header),
+            )
+        }
+        Action::BankVerify(BankVerify { pin, enciphered }) => {
+            let (en, zh) = match enciphered {
+                true => (", enciphered", "（加密）"),
+                false => ("", ""),
+            };
+            (
+                format!("VERIFY of the bank application with {}{en}", pin_en(pin)),
+                format!("金融应用VERIFY 校验{}{zh}", pin_zh(pin)),
+            )
+        }
+        _ => (String::new(), String::new()),
+    }
+}
+
+/// A code with a bit turned in it, where there is one.
+fn spoilt(wrong: Option<u8>) -> (&'static str, &'static str) {
+    match wrong {
+        Some(_) => (", spoilt", "（已篡改）"),
+        None => ("", ""),
+    }
+}
+
+/// What a terminal tells, where it tells anything new.
+fn told_words(told: &Told) -> (String, String) {
+    let amount = |amount: &u64| amount.to_string();
+    let text = |text: &String| text.clone();
+    let said = [
+        ("amount", "金额", told.amount.as_ref().map(amount)),
+        ("other amount", "其他金额", told.other.as_ref().map(amount)),
+        ("e-cash", "电子现金", told.cash.map(|cash| cash.to_string())),
+        ("currency", "货币", told.currency.as_ref().map(text)),
+        ("country", "国家", told.country.as_ref().map(text)),
+        ("TVR", "TVR", told.results.as_ref().map(text)),
+        ("kind", "交易类型", told.kind.as_ref().map(text)),
+        ("number", "不可预知数", told.number.as_ref().map(text)),
+    ];
+    let (mut en, mut zh) = (String::new(), String::new());
+    for (name, name_zh, value) in said {
+        if let Some(value) = value {
+            en += &format!(", {name} {value}");
+            zh += &format!("，{name_zh} {value}");
+        }
+    }
+    (en, zh)
 }
 
 /// A function of the terminal, and what the terminal goes by.
@@ -392,10 +523,6 @@ fn certificate_words(action: &Action) -> (String, String) {
     let whose = |who: Whose| match who {
         Whose::User => ("the user", "用户"),
         Whose::Administrator => ("the administrator", "管理员"),
-    };
-    let spoilt = |wrong: Option<u8>| match wrong {
-        Some(_) => (", spoilt", "（已篡改）"),
-        None => ("", ""),
     };
     match action {
         Action::CertificateVerify(by) => {

@@ -5,6 +5,7 @@
 //! [`Event`](event::Event)s, and reporters know nothing else. `INTERPRETING.md`
 //! says how any runner must read a case.
 
+pub mod bank;
 pub mod case;
 pub mod event;
 pub mod expect;

@@ -58,7 +58,7 @@ pub const REQUIREMENTS: [Requirement; 23] = [
         "R02",
         "two accounts, social and financial, isolated from each other",
         "社保、金融两账户相互隔离",
-        Where::Part("the financial account: no profile has a bank's side yet"),
+        Where::Card,
     ),
     requirement(
         "R03",
@@ -70,7 +70,7 @@ pub const REQUIREMENTS: [Requirement; 23] = [
         "R04",
         "the financial account is an RMB debit card",
         "金融账户为人民币借记卡",
-        Where::Open("no profile has a bank's side yet"),
+        Where::Card,
     ),
     requirement(
         "R05",
@@ -82,13 +82,13 @@ pub const REQUIREMENTS: [Requirement; 23] = [
         "R06",
         "the financial account has a PIN of its own and is activated first",
         "金融账户有独立密码，须先激活",
-        Where::Open("no profile has a bank's side yet"),
+        Where::Card,
     ),
     requirement(
         "R07",
         "contributions and benefits need the financial account active",
         "缴费和待遇领取须金融账户已激活",
-        Where::Open("no profile has a bank's side yet"),
+        Where::Card,
     ),
     requirement(
         "R08",
@@ -106,7 +106,7 @@ pub const REQUIREMENTS: [Requirement; 23] = [
         "R10",
         "a locked PIN is unlocked at the desk; the bank's PIN is another's",
         "密码锁定在柜面解锁，不影响金融密码",
-        Where::Part("that the financial PIN is unaffected: no profile has a bank's side yet"),
+        Where::Card,
     ),
     requirement(
         "R11",
@@ -161,9 +161,7 @@ pub const REQUIREMENTS: [Requirement; 23] = [
         "R20",
         "a resident's pension is paid and paid into by card",
         "居民养老待遇凭卡领取和缴费",
-        Where::Part(
-            "the data of it; the payment goes over the bank's account, which no profile has yet",
-        ),
+        Where::Card,
     ),
     requirement(
         "R21",

@@ -169,6 +169,30 @@ pub fn judge<'c>(
         });
         return judged;
     }
+    let made;
+    let (subject, profile) = match &case.application {
+        None => (subject, profile),
+        Some(variant) => {
+            let issued = variant
+                .of(profile)
+                .and_then(|profile| Ok((subject.issued(&profile)?, profile)));
+            match issued {
+                Ok((Some(issued), profile)) => {
+                    made = (issued, profile);
+                    (&*made.0, &made.1)
+                }
+                Ok((None, _)) => {
+                    let trouble = Trouble::Unavailable("a card that is issued for this case");
+                    blame(&mut judged, None, "a card of its own", &trouble);
+                    return judged;
+                }
+                Err(text) => {
+                    blame(&mut judged, None, "a card of its own", &Trouble::Case(text));
+                    return judged;
+                }
+            }
+        }
+    };
     let harmed = |step: &Step| step.torn.depth().is_some() || step.worn.is_some();
     match case.steps.iter().position(harmed) {
         None => go_through(&mut judged, subject, profile),
@@ -492,6 +516,17 @@ fn judge_answer(
             Ok(true) => {}
             Ok(false) => worsen(Verdict::Fail, format!("return code 0 and {gives}")),
             Err(trouble) => worsen(Verdict::ToolError, format!("{trouble:?}")),
+        }
+    }
+    let (cid, cvr) = session.cryptogram_said().unzip();
+    let cid = cid.as_ref().map(|cid| &cid[..]);
+    let cvr = cvr.as_ref().map(|cvr| &cvr[..]);
+    for (name, wanted, is) in [("CID", &step.cid, cid), ("CVR", &step.cvr, cvr)] {
+        let Some(wanted) = wanted else { continue };
+        evaluated += 1;
+        if !wanted.matches(is) {
+            let is = is.map_or_else(|| "none".to_owned(), hex::encode_upper);
+            worsen(Verdict::Fail, format!("{name} {wanted}, which is {is}"));
         }
     }
     for (name, same) in [(&step.same_as, true), (&step.differs_from, false)] {

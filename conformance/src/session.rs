@@ -7,6 +7,10 @@
 //! Source: social security card specification, parts 4 and 5 (authentication,
 //! secure messaging); ISO/IEC 7816-3:2006, 12.2 (T=0 and APDUs).
 
+mod bank;
+
+use crate::bank::till::{Ac, Till};
+use crate::bank::variant;
 use crate::case::{
     Action, Authenticate, Cells, CertificateChange, CertificateCheck, CertificateDecrypt,
     CertificateSign, CertificateVerify, Credit, Debit, Function, InitLoad, InitPurchase, KeyPair,
@@ -101,6 +105,10 @@ pub struct Session<'s> {
     wear: Option<(u64, Cells)>,
     /// What the terminal's function of this step said.
     said: Option<Said>,
+    /// The payment, where the subject's bank is one for tests.
+    till: Option<Till>,
+    /// The cryptogram of this step.
+    ac: Option<Ac>,
     /// What functions said, kept by name.
     texts: BTreeMap<String, String>,
     /// The terminal of the case, once it was used.
@@ -201,6 +209,8 @@ impl<'s> Session<'s> {
             asked: self.asked,
             wear: self.wear,
             said: self.said.clone(),
+            till: self.till.clone(),
+            ac: self.ac.clone(),
             texts: self.texts.clone(),
             window: None,
         })
@@ -252,6 +262,10 @@ impl<'s> Session<'s> {
                 kept.insert(label, name.as_bytes().to_vec());
             }
         }
+        if let Some(name) = variant::name(profile) {
+            kept.insert("bank".to_owned(), name.as_bytes().to_vec());
+            kept.insert("pse".to_owned(), b"1PAY.SYS.DDF01".to_vec());
+        }
         kept.insert("pki".to_owned(), pki::ENVIRONMENT.as_bytes().to_vec());
         kept.insert("cert".to_owned(), pki::APPLICATION.as_bytes().to_vec());
         let pin = profile.pin.initial.clone().unwrap_or_default();
@@ -275,6 +289,8 @@ impl<'s> Session<'s> {
             asked: None,
             wear: None,
             said: None,
+            till: subject.seed().and_then(|seed| bank::till(profile, seed)),
+            ac: None,
             texts: BTreeMap::new(),
             window: None,
         })
@@ -333,6 +349,13 @@ impl<'s> Session<'s> {
         self.said.as_ref()
     }
 
+    /// The kind and the results of the last step's cryptogram; `None` where that was
+    /// something else, or wrong.
+    #[must_use]
+    pub fn cryptogram_said(&self) -> Option<([u8; 1], [u8; 4])> {
+        self.ac.as_ref().map(|ac| ([ac.cid], ac.cvr))
+    }
+
     /// Whether a text is what is meant.
     ///
     /// # Errors
@@ -367,10 +390,13 @@ impl<'s> Session<'s> {
     ) -> Result<(Vec<u8>, Sw), Trouble> {
         self.asked = None;
         self.said = None;
+        self.ac = None;
         match action {
             Action::Send(template) => {
                 let bytes = self.fill(template)?;
-                self.exchange(&bytes, expect)
+                let answer = self.exchange(&bytes, expect)?;
+                self.hear_select(&bytes, &answer.0);
+                Ok(answer)
             }
             Action::Select(label) => self.select(label, expect),
             Action::Verify(pin) => {
@@ -398,6 +424,14 @@ impl<'s> Session<'s> {
             Action::CertificateSign(sign) => self.certificate_sign(sign, expect),
             Action::CertificateDecrypt(decrypt) => self.certificate_decrypt(decrypt, expect),
             Action::CertificateCheck(check) => self.certificate_check(*check),
+            Action::Options(step) => self.options(step, expect),
+            Action::Records(_) => self.records(),
+            Action::StaticData(_) => self.static_data(),
+            Action::Prove(step) => self.prove(step, expect),
+            Action::Cryptogram(step) => self.cryptogram(step, expect),
+            Action::Issuer(step) => self.issuer(step, expect),
+            Action::Script(step) => self.script(step, expect),
+            Action::BankVerify(step) => self.bank_verify(step, expect),
             Action::Power(power) => {
                 let atr = match power {
                     PowerStep::Cycle => self.cycle()?,

@@ -6,7 +6,9 @@
 //!
 //! Source: social security card specification, part 5: the commands' own lists, for
 //! those of class B0 too, and table 5; part 5, 6.4 (LD/T 32.5-2015, by the same names).
+//! Of the bank application: JR/T 0025.5, by public material on cards that follow it.
 
+use crate::case::{Case, Need};
 use crate::event::{Answered, Judged};
 use cardlab::apdu::Sw;
 use cardlab_desk::profile::{Profile, Report};
@@ -24,6 +26,32 @@ pub struct Listed {
     pub p1: Option<u8>,
     /// The status words, '9000' first; `X` is any digit.
     pub words: &'static [&'static str],
+    /// Whose command it is.
+    pub of: Of,
+}
+
+/// Which application a command belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Of {
+    /// The social security application.
+    Social,
+    /// A bank application.
+    Bank,
+}
+
+impl Of {
+    /// Which one a case is about; `None` for another one.
+    fn in_case(case: &Case) -> Option<Of> {
+        let of_bank = case.needs.iter().any(Need::is_bank);
+        match case.id.split_once('/') {
+            // The certificate application's commands share instructions and are others.
+            Some(("certificate", _)) => None,
+            // A scenario goes from one application to another.
+            Some(("flow", _)) if of_bank => None,
+            _ if of_bank => Some(Of::Bank),
+            _ => Some(Of::Social),
+        }
+    }
 }
 
 /// A status word that a command of this card cannot give, and why.
@@ -43,6 +71,17 @@ const fn listed(name: &'static str, ins: u8, words: &'static [&'static str]) -> 
         ins,
         p1: None,
         words,
+        of: Of::Social,
+    }
+}
+
+const fn of_bank(name: &'static str, ins: u8, words: &'static [&'static str]) -> Listed {
+    Listed {
+        name,
+        ins,
+        p1: None,
+        words,
+        of: Of::Bank,
     }
 }
 
@@ -52,11 +91,14 @@ const fn with_p1(name: &'static str, ins: u8, p1: u8, words: &'static [&'static 
         ins,
         p1: Some(p1),
         words,
+        of: Of::Social,
     }
 }
 
 /// What every command may answer besides; CARD BLOCK not '9303'.
 const FOR_ALL: [&str; 4] = ["6A81", "6A86", "6E00", "9303"];
+/// The same in the bank application.
+const FOR_ALL_OF_BANK: [&str; 1] = ["6E00"];
 
 /// The commands of the specification, in its order.
 pub const LISTED: &[Listed] = &[
@@ -163,6 +205,45 @@ pub const LISTED: &[Listed] = &[
     ),
     with_p1("UPDATE STARTING DAY", 0x56, 0x00, &["9000", "6982", "6985"]),
     with_p1("GET STARTING DAY", 0x56, 0x01, &["9000", "6982", "6985"]),
+    of_bank(
+        "SELECT (bank)",
+        0xA4,
+        &["9000", "6283", "6A81", "6A82", "6A86"],
+    ),
+    of_bank(
+        "GET PROCESSING OPTIONS",
+        0xA8,
+        &["9000", "6581", "6700", "6985", "6A80", "6A81", "6A86"],
+    ),
+    of_bank(
+        "READ RECORD (bank)",
+        0xB2,
+        &["9000", "6A81", "6A82", "6A83", "6A86"],
+    ),
+    of_bank("GET DATA", 0xCA, &["9000", "6A81", "6A88"]),
+    of_bank(
+        "INTERNAL AUTHENTICATE",
+        0x88,
+        &["9000", "6700", "6985", "6A81", "6A86"],
+    ),
+    of_bank("GET CHALLENGE (bank)", 0x84, &["9000", "6700", "6A86"]),
+    of_bank(
+        "VERIFY (bank)",
+        0x20,
+        &[
+            "9000", "63CX", "63C0", "6581", "6700", "6983", "6984", "6985", "6A81", "6A86",
+        ],
+    ),
+    of_bank(
+        "GENERATE AC",
+        0xAE,
+        &["9000", "6581", "6700", "6985", "6A81", "6A86"],
+    ),
+    of_bank(
+        "EXTERNAL AUTHENTICATE",
+        0x82,
+        &["9000", "6300", "6581", "6700", "6985", "6A81", "6A86"],
+    ),
 ];
 
 const CARD_BLOCK: &str = "CARD BLOCK";
@@ -195,10 +276,14 @@ impl Listed {
     /// All its status words: its own, then those that every command may answer.
     pub fn all_words(&self) -> impl Iterator<Item = &'static str> + '_ {
         let permanent = |word: &&str| *word != "9303" || self.name != CARD_BLOCK;
-        self.words
-            .iter()
-            .copied()
-            .chain(FOR_ALL.into_iter().filter(permanent))
+        let for_all: &'static [&'static str] = match self.of {
+            Of::Social => &FOR_ALL,
+            // SELECT of another class is no SELECT.
+            Of::Bank if self.ins == 0xA4 => &[],
+            Of::Bank => &FOR_ALL_OF_BANK,
+        };
+        let for_all = for_all.iter().copied().filter(permanent);
+        self.words.iter().copied().chain(for_all)
     }
 
     /// Whether a command with this header is this one, as far as it can be told.
@@ -231,19 +316,16 @@ pub struct Reached {
 }
 
 impl Reached {
-    /// Takes what a case that passed reached on a card of this profile. The certificate
-    /// application's commands share instructions with those listed and are others.
+    /// Takes what a case that passed reached on a card of this profile.
     pub fn note(&mut self, profile: &Profile, judged: &Judged<'_>) {
-        if judged.case.id.starts_with("certificate/") {
+        let Some(of) = Of::in_case(judged.case).filter(|_| judged.verdict.is_good()) else {
             return;
-        }
-        if !judged.verdict.is_good() {
-            return;
-        }
+        };
         self.algorithms
             .insert(profile.id.clone(), profile.algorithm.id());
         for Answered { step, header, sw } in &judged.answers {
-            let commands = LISTED.iter().enumerate().filter(|(_, own)| own.is(*header));
+            let commands = LISTED.iter().enumerate();
+            let commands = commands.filter(|(_, own)| own.of == of && own.is(*header));
             for (index, command) in commands {
                 for word in command.all_words().filter(|word| fits(word, *sw)) {
                     let places = self.found.entry((index, word)).or_default();
@@ -266,6 +348,10 @@ impl Reached {
                     continue;
                 }
                 let with = self.algorithms_of(index, word);
+                if command.of == Of::Bank && !with.is_empty() {
+                    // Its algorithm is its own, whatever the social side has.
+                    continue;
+                }
                 for algorithm in algorithms.difference(&with) {
                     missing.push(format!("{} {word} ({algorithm:02X})", command.name));
                 }

@@ -2,6 +2,8 @@
 
 use cardlab::crypto::Key;
 use cardlab::icc::{Icc, Tearable};
+use cardlab_desk::profile::Profile;
+use std::sync::Arc;
 
 /// A card to be tested, and the keys that a terminal would have for it.
 pub trait Subject: Sync {
@@ -13,6 +15,16 @@ pub trait Subject: Sync {
     /// # Errors
     /// A sentence where there is no card.
     fn fresh(&self) -> Result<Box<dyn Icc + '_>, String>;
+
+    /// A subject whose cards are issued from this profile, by the same seed and reached in
+    /// the same way; `None` where no cards are issued, as with every real one.
+    ///
+    /// # Errors
+    /// A sentence where a card cannot be issued so.
+    fn issued(&self, profile: &Profile) -> Result<Option<Arc<dyn Subject>>, String> {
+        let _ = profile;
+        Ok(None)
+    }
 
     /// Whether each fresh card answers the same commands with the same bytes, as one with
     /// a seed does and no real one.

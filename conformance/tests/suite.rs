@@ -16,6 +16,7 @@ use cardlab_conformance::runner::{self, Options};
 use cardlab_conformance::subject::Subject;
 use cardlab_conformance::verdict::{Exit, Verdict};
 use cardlab_desk::profile::Profile;
+use std::sync::Arc;
 use support::{Ours, SEED};
 
 const OPTIONS: Options = Options {
@@ -78,7 +79,7 @@ impl Wire {
 }
 
 /// The same card behind a wire.
-struct Behind(Wire, Ours);
+struct Behind(Wire, Arc<Ours>);
 
 impl Subject for Behind {
     fn name(&self) -> &str {
@@ -90,6 +91,10 @@ impl Subject for Behind {
 
     fn fresh(&self) -> Result<Box<dyn Icc + '_>, String> {
         Ok(Box::new(self.0.before(self.1.fork())))
+    }
+
+    fn issued(&self, profile: &Profile) -> Result<Option<Arc<dyn Subject>>, String> {
+        Ok(Some(Arc::new(Behind(self.0, self.1.other(profile)))))
     }
 
     fn repeats(&self) -> bool {
@@ -137,7 +142,8 @@ fn every_profile_passes_in_process_and_through_t0_and_t1_alike() {
     for id in Profile::shipped() {
         let profile = Profile::load(id).unwrap();
         let direct = Ours::issued(&profile);
-        let [t0, t1] = [Wire::T0, Wire::T1].map(|wire| Behind(wire, Ours::issued(&profile)));
+        let [t0, t1] =
+            [Wire::T0, Wire::T1].map(|wire| Behind(wire, Arc::new(Ours::issued(&profile))));
         let subjects: [&dyn Subject; 3] = [&direct, &t0, &t1];
         let [direct, t0, t1] = subjects.map(|subject| {
             let ran = run(&profile, subject);

@@ -140,6 +140,17 @@ impl Debit {
     }
 }
 
+/// Looks whether P2 of a SELECT asks for the FCI.
+///
+/// # Errors
+/// '6A86': EMV knows no other answer.
+pub(crate) fn check_wants_fci(command: &Command<'_>) -> Result<(), Sw> {
+    match command.p2 & 0x0C {
+        0x00 => Ok(()),
+        _ => Err(Sw::WRONG_P1_P2),
+    }
+}
+
 /// Answers with an FCI: the name, and what was personalised behind it.
 ///
 /// # Errors
@@ -164,8 +175,9 @@ impl Applet for Debit {
     /// active yet.
     ///
     /// # Errors
-    /// '6985' where it is selected on another logical channel, '6A81' once it is ended.
-    fn select(&self, ctx: &mut Ctx<'_>, _: &Command<'_>) -> Outcome {
+    /// '6A86' where something else than the FCI is wanted; '6985' where it is selected on another logical channel, '6A81' once it is ended.
+    fn select(&self, ctx: &mut Ctx<'_>, command: &Command<'_>) -> Outcome {
+        check_wants_fci(command)?;
         let here = ctx.channel() + 1;
         let taken = ctx.get(&self.channel);
         if taken != 0 && taken != here {

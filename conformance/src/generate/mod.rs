@@ -83,6 +83,7 @@ fn case(id: String, en: String, zh: String) -> Case {
         weight: Weight::Must,
         after: Vec::new(),
         needs: Vec::new(),
+        application: None,
         safety: Safety::ReadOnly,
         steps: Vec::new(),
     }
@@ -99,6 +100,8 @@ fn step(label: &str, action: Action, expect: &str) -> Step {
         torn: Torn::Nowhere,
         worn: None,
         objects: BTreeMap::new(),
+        cid: None,
+        cvr: None,
         returns: None,
         gives: None,
         save: None,

@@ -11,7 +11,8 @@ use cardlab_desk::hsm::{CardKeys, TestRoot};
 use cardlab_desk::issue::issue;
 use cardlab_desk::pki::Authority;
 use cardlab_desk::profile::Profile;
-use std::sync::{LazyLock, Mutex};
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Mutex};
 
 /// The seed of every card in these tests.
 pub(crate) const SEED: u64 = 20_240_601;
@@ -20,6 +21,8 @@ pub(crate) const SEED: u64 = 20_240_601;
 pub(crate) struct Ours {
     card: Mutex<Card>,
     keys: CardKeys,
+    /// Those issued for cases with an application of their own, by the profile's id.
+    others: Mutex<HashMap<String, Arc<Ours>>>,
 }
 
 impl Ours {
@@ -31,7 +34,17 @@ impl Ours {
         Ours {
             card: Mutex::new(card),
             keys: issued.keys().clone(),
+            others: Mutex::default(),
         }
+    }
+
+    /// The card of another profile, issued at the first call.
+    pub(crate) fn other(&self, profile: &Profile) -> Arc<Ours> {
+        let mut others = self.others.lock().unwrap();
+        let other = others
+            .entry(profile.id.clone())
+            .or_insert_with(|| Arc::new(Ours::issued(profile)));
+        other.clone()
     }
 
     /// A card as it was issued, without power.
@@ -47,6 +60,10 @@ impl Subject for Ours {
 
     fn fresh(&self) -> Result<Box<dyn Icc + '_>, String> {
         Ok(Box::new(self.fork()))
+    }
+
+    fn issued(&self, profile: &Profile) -> Result<Option<Arc<dyn Subject>>, String> {
+        Ok(Some(self.other(profile)))
     }
 
     fn repeats(&self) -> bool {
