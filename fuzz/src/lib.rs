@@ -9,6 +9,8 @@
 //! | `session`    | commands to a card                 | an answer, no fault, silent monitors |
 //! | `torn_store` | updates and losses of power        | before or after, never between    |
 //! | `medical`    | loads, purchases, losses of power  | as a sum says, silent monitors    |
+//! | `emv_session` | payments, scripts, losses of power | as a sum says, silent monitors   |
+//! | `script`     | scripts of a bank                  | what is refused changes nothing   |
 //!
 //! Card 3 of a `session` is of a shipped profile, so that all monitors watch it.
 //!
@@ -29,13 +31,16 @@
 //!
 //! Those of `medical` are the algorithm, then operations of four bytes, of which the first
 //! says which: a load, a purchase, an end without a beginning, a proof, a reset, a loss of
-//! power in the last command of the next transaction.
+//! power in the last command of the next transaction. Those of `emv_session` and `script`
+//! stand in `bank.rs`.
 
+mod bank;
 mod medical;
 #[path = "../../applets/tests/social/support.rs"]
 #[expect(dead_code, reason = "the applet's own tests use all of it")]
 pub(crate) mod support;
 
+pub use bank::{emv_session, script};
 pub use medical::medical;
 
 use cardlab::apdu::{Command, Memory, Response, Sw};

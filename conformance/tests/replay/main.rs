@@ -68,6 +68,16 @@ fn the_corpus_of_session_replays() {
 }
 
 #[test]
+fn the_corpus_of_emv_session_replays() {
+    replay("emv_session", targets::emv_session);
+}
+
+#[test]
+fn the_corpus_of_script_replays() {
+    replay("script", targets::script);
+}
+
+#[test]
 fn the_corpus_of_medical_replays() {
     replay("medical", targets::medical);
 }

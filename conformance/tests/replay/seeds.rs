@@ -364,7 +364,7 @@ pub(crate) fn sessions() -> Vec<Session> {
 }
 
 /// Target, name and bytes of what the parsers know.
-const FORMS: [(&str, &str, &str); 37] = [
+const FORMS: [(&str, &str, &str); 44] = [
     ("command", "case-1", "00A40000"),
     ("command", "case-2-short", "00B0000000"),
     ("command", "case-2-extended", "00B00000000000"),
@@ -466,6 +466,44 @@ const FORMS: [(&str, &str, &str); 37] = [
         "medical",
         "no-room",
         "01 00FFFF10 00FFFF10 02FFFF00 00FFFF1F",
+    ),
+    (
+        "emv_session",
+        "off-line",
+        "01 00000000 01006400 04000000 02006401 0A010C00",
+    ),
+    (
+        "emv_session",
+        "on-line",
+        "01 00000000 01006400 04000000 02006402 06000000 03010000 14000000",
+    ),
+    (
+        "emv_session",
+        "cash-and-load",
+        "00 00000000 01006401 02006401 00000000 01000000 02000002 07500000 06000000 03010000",
+    ),
+    (
+        "emv_session",
+        "activated",
+        "02 00000000 01000000 02000000 08010000 00000000 01006400 02006402",
+    ),
+    (
+        "emv_session",
+        "power-cuts",
+        "03 00000000 0C030000 01006401 00000000 01006401 0C050200 02006401 00000000 01000100",
+    ),
+    (
+        "script",
+        "all-kinds",
+        concat!(
+            "02 03019F5805 03069F79000000002000 00000000 01000000 02000000 ",
+            "04090301 70078F01639F320103"
+        ),
+    ),
+    (
+        "script",
+        "wrong-macs",
+        "00 03819F5805 01000000 03809F59 02C00000 05000000",
     ),
     ("t1_block", "pps", "FF10957A"),
     ("t1_block", "one-block", "00000400A40000A0"),
