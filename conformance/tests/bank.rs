@@ -1,4 +1,4 @@
-//! Bank cards that are broken on purpose: each is found by the case that it was broken for.
+//! Bank cards that are broken on purpose, each found by one case.
 //!
 //! A broken card is the card of this house behind an [`Icc`] that changes what goes in or
 //! comes out; it knows the card's keys, so that what it changes is sealed anew. On the

@@ -47,11 +47,6 @@ const NOT_SWEPT: &[(u8, &str)] = &[
     (0x4E, "DECRYPT computes"),
     (0x88, "INTERNAL AUTHENTICATION computes"),
     (0xA4, "SELECT moves in volatile memory"),
-    (
-        0xA8,
-        "GET PROCESSING OPTIONS: no case pays at the bank's application",
-    ),
-    (0xAE, "GENERATE AC: no case pays at the bank's application"),
     (0xB0, "READ BINARY reads"),
     (0xB2, "READ RECORD reads"),
     (0xC0, "GET RESPONSE gives what waits"),

@@ -1,8 +1,8 @@
-//! Payments and scripts in any order to a bank application, against what they must come to.
+//! Payments and scripts in any order, against what they must come to.
 //!
 //! | bytes of `emv_session` | hold                                                       |
 //! |------------------------|------------------------------------------------------------|
-//! | 0                      | which card: static, combined, inactive, counting at the first cryptogram |
+//! | 0                      | which card                                                 |
 //! | 1 to 4, and so on      | an operation and what it takes                             |
 //!
 //! Those of `script` are commands to a card whose first cryptogram asked its bank: a byte

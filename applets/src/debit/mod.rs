@@ -175,7 +175,8 @@ impl Applet for Debit {
     /// active yet.
     ///
     /// # Errors
-    /// '6A86' where something else than the FCI is wanted; '6985' where it is selected on another logical channel, '6A81' once it is ended.
+    /// '6A86' where something else than the FCI is wanted; '6985' where it is selected on
+    /// another logical channel, '6A81' once it is ended.
     fn select(&self, ctx: &mut Ctx<'_>, command: &Command<'_>) -> Outcome {
         check_wants_fci(command)?;
         let here = ctx.channel() + 1;

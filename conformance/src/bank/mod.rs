@@ -1,4 +1,4 @@
-//! Bank applications in cases: how a card is issued for one, and how its terminal talks.
+//! Bank applications in cases: the card issued for one, and its terminal.
 //!
 //! | file      | what                                                                 |
 //! |-----------|----------------------------------------------------------------------|

@@ -189,6 +189,21 @@ pub fn of_case(
     if case.unmet(profile).is_some() {
         return Ok(Vec::new());
     }
+    let made = match &case.application {
+        None => None,
+        Some(variant) => {
+            let profile = variant.of(profile).map_err(Trouble::Case)?;
+            let issued = subject.issued(&profile).map_err(Trouble::Case)?;
+            let Some(issued) = issued else {
+                return Ok(Vec::new());
+            };
+            Some((issued, profile))
+        }
+    };
+    let (subject, profile) = match &made {
+        None => (subject, profile),
+        Some((issued, profile)) => (&**issued, profile),
+    };
     let steps = (1..).zip(&case.steps).map(|(number, step): (usize, _)| {
         let label = format!("{} step {number}", case.id);
         (label, &step.action, step.expect.as_ref())

@@ -10,10 +10,11 @@
 //! The third is what ISO/IEC 7816-4 calls a counter that a refusal moves: it is written
 //! at once, before anything is compared, and outlives the command that is cut.
 //!
-//! Source: conformance notes, 7.2, invariants 12 (tries), 25 (money), 26 (records);
+//! Source: conformance notes, 7.2, invariants 12 (tries), 16 (counter of a bank), 22 (its logs),
+//! 24 (its money), 25 (money), 26 (records);
 //! ISO/IEC 7816-4:2020, 5.6.
 
-use super::sight::{Certificates, Item, Money, Sight};
+use super::sight::{Bank, Certificates, Item, Money, Sight};
 use cardlab_desk::profile::{File, Kind, Profile};
 use std::fmt::{self, Display};
 
@@ -123,6 +124,7 @@ const fn is_counter(item: &Item) -> bool {
         Item::PinTries
             | Item::KeyTries(_)
             | Item::Certificates(Certificates::UserTries | Certificates::AdministratorTries)
+            | Item::Bank(Bank::Tries)
     )
 }
 
@@ -145,6 +147,10 @@ fn invariant(
     match item {
         Item::PinTries | Item::Pin(_) | Item::KeyTries(_) => Some(12),
         Item::Certificates(_) if is_counter(item) => Some(12),
+        Item::Bank(Bank::Tries | Bank::Pin) => Some(12),
+        Item::Bank(Bank::Element(0x9F36)) => Some(16),
+        Item::Bank(Bank::Element(0x9F79 | 0xDF79)) => Some(24),
+        Item::Bank(Bank::Record(11 | 12, _)) => Some(22),
         Item::Money(..) => Some(25),
         Item::Part { directory, fid, .. } => {
             let file = file(profile, directory, *fid)?;
@@ -169,7 +175,7 @@ fn invariant(
                 (false, _) => Some(26),
             }
         }
-        Item::Atr | Item::Directory(_) | Item::Certificates(_) => None,
+        Item::Atr | Item::Directory(_) | Item::Certificates(_) | Item::Bank(_) => None,
     }
 }
 
@@ -187,6 +193,7 @@ fn name(item: &Item, profile: &Profile, was: Option<&[u8]>, seen: Option<&[u8]>)
         Item::Directory(label) => format!("{label}, its FCI 目录"),
         Item::Money(label, what) => format!("{label} {what}"),
         Item::Certificates(what) => format!("certificate application 证书应用, {what}"),
+        Item::Bank(what) => format!("bank application 金融应用, {what}"),
         Item::Part {
             directory,
             fid,
@@ -235,6 +242,18 @@ impl Display for Money {
             Money::Proof(trade, number) => {
                 write!(f, "proof of {trade:02X} number {number:04X} 交易认证")
             }
+        }
+    }
+}
+
+impl Display for Bank {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Bank::Selected => f.write_str("its FCI 选择应答"),
+            Bank::Tries => f.write_str("tries of the PIN 密码剩余次数"),
+            Bank::Pin => f.write_str("VERIFY with its PIN 校验密码"),
+            Bank::Element(tag) => write!(f, "{tag:04X} 数据元"),
+            Bank::Record(file, number) => write!(f, "file {file} record {number} 记录"),
         }
     }
 }

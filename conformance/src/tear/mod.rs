@@ -24,7 +24,7 @@ pub use cut::{After, Bench, sweep, writes_of};
 pub use find::{Noted, Writing, of_actions, of_case, of_sessions};
 pub use law::{Difference, Outcome, judge, money_out_of_step};
 pub use report::{Breakage, Report, Sweep, Tally, place};
-pub use sight::{Certificates, Item, Looker, Money, Refusal, Sight, contents};
+pub use sight::{Bank, Certificates, Item, Looker, Money, Refusal, Sight, contents};
 
 use crate::subject::Subject;
 use cardlab::apdu::Command;
@@ -159,11 +159,16 @@ fn spends_a_try_first(sweep: &Sweep, profile: &Profile) -> Option<bool> {
         .iter()
         .flat_map(|directory| &directory.keys);
     let limited = match command.ins {
-        0x20 => (command.p1 == 1 || command.p2 == 0) && !command.data.is_empty(),
+        // With P2 '80' and '88' it is the bank application's.
+        0x20 => {
+            let known = command.p1 == 1 || matches!(command.p2, 0x00 | 0x80 | 0x88);
+            known && !command.data.is_empty()
+        }
         // A card without PIN takes the first one without a comparison.
         0x5E => command.class.base() == 0x80 && command.data.first() != Some(&0xFF),
-        // In class '84' it opens a secure channel, and no counter is spent.
-        0x82 if command.class.base() == 0x00 => keys
+        // In class '84' it opens a secure channel, and no counter is spent; of 10 bytes it
+        // is the bank's answer to a cryptogram.
+        0x82 if command.class.base() == 0x00 && command.data.len() != 10 => keys
             .filter(|key| sight::takes_authentication(key) && key.kid == command.p2)
             .all(|key| key.tries > 0),
         _ => false,

@@ -3,10 +3,13 @@
 //! Two sights of a card are compared item by item, so that a difference has a name.
 //! Nothing random is in a sight: it is a function of what the memory holds.
 
+use crate::bank::step::BankVerify;
+use crate::bank::variant;
 use crate::case::{Action, Authenticate, InitLoad, InitPurchase, Step, UnlockBy};
 use crate::generate;
 use crate::session::{Session, Trouble};
 use crate::subject::Subject;
+use cardlab::aid::Aid;
 use cardlab::apdu::Sw;
 use cardlab::fen::Fen;
 use cardlab::icc::Tearable;
@@ -41,6 +44,23 @@ pub enum Item {
     Money(String, Money),
     /// Something of the certificate application.
     Certificates(Certificates),
+    /// Something of the first bank application.
+    Bank(Bank),
+}
+
+/// What a bank application shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Bank {
+    /// The answer to SELECT.
+    Selected,
+    /// How many tries its PIN has left.
+    Tries,
+    /// Whether its PIN is the one it was issued with.
+    Pin,
+    /// A data element of GET DATA.
+    Element(u16),
+    /// A record of a file; of a log, from the newest.
+    Record(u8, u8),
 }
 
 /// What the certificate application shows.
@@ -82,6 +102,14 @@ pub enum Money {
     /// MAC and TAC of the transaction of this type with this number.
     Proof(u8, u16),
 }
+
+/// What scripts and payments change of the elements of a bank application.
+const ELEMENTS: [u16; 14] = [
+    0x9F36, 0x9F13, 0x9F53, 0x9F54, 0x9F58, 0x9F59, 0x9F5C, 0x9F6D, 0x9F72, 0x9F75, 0x9F77, 0x9F78,
+    0x9F79, 0xDF79,
+];
+/// Its files, and how many records of each are looked at; 11 and 12 are its logs.
+const FILES_OF_BANK: [(u8, u8); 6] = [(1, 2), (2, 7), (3, 4), (4, 1), (11, 10), (12, 10)];
 
 /// Why a file cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -233,6 +261,9 @@ impl<'s> Looker<'s> {
         }
         if let Some(section) = &self.profile.certificates {
             look.certificates(section);
+        }
+        if let Some(name) = variant::name(self.profile) {
+            look.bank(name);
         }
         look.sight
     }
@@ -397,6 +428,48 @@ impl<'s> Look<'_, 's> {
             PkiError::Refused { sw, .. } => sw.0.to_be_bytes().to_vec(),
             _ => vec![0, 0],
         })
+    }
+
+    fn bank(&mut self, name: &Aid) {
+        let Ok(mut session) = self.open() else { return };
+        let mut ask = |command: String| {
+            let answer = session.perform(&Action::Send(command), None);
+            let (mut shown, sw) = answer.unwrap_or((Vec::new(), Sw(0)));
+            shown.extend(sw.0.to_be_bytes());
+            shown
+        };
+        let select = format!("00A40400 {:02X}{name} 00", name.as_bytes().len());
+        let mut all = vec![(Bank::Selected, ask(select.clone()))];
+        let tries = match ask("80CA9F17 00".to_owned())[..] {
+            [0x9F, 0x17, 0x01, left, ..] => vec![0x63, 0xC0 | left],
+            ref refused => refused.to_vec(),
+        };
+        all.push((Bank::Tries, tries));
+        for tag in ELEMENTS {
+            all.push((Bank::Element(tag), ask(format!("80CA{tag:04X} 00"))));
+        }
+        for (file, records) in FILES_OF_BANK {
+            for number in 1..=records {
+                let record = ask(format!("00B2{number:02X}{:02X} 00", file << 3 | 0x04));
+                all.push((Bank::Record(file, number), record));
+            }
+        }
+        for (item, shown) in all {
+            self.show(Item::Bank(item), shown);
+        }
+        let verify = BankVerify {
+            pin: "right".to_owned(),
+            enciphered: false,
+        };
+        let answer = self.ask(&[Action::Send(select), Action::BankVerify(verify)]);
+        let sw = answer.map_or(Sw(0), |(_, sw)| sw);
+        // How many tries are left is shown once.
+        let shown = if sw.0 & 0xFFF0 == 0x63C0 {
+            0x6300
+        } else {
+            sw.0
+        };
+        self.show(Item::Bank(Bank::Pin), shown.to_be_bytes().to_vec());
     }
 
     fn account(&mut self, directory: &Directory) {
