@@ -329,6 +329,8 @@ impl Counter<'_> {
                     format!("{code} {} {}", answer.words_zh, answer.words)
                 },
             );
+            let field = hex::encode_upper(asked.objects());
+            writeln!(out, "报文域55 field 55: {field}")?;
             let (account, sequence) = (&asked.account, asked.sequence);
             writeln!(
                 out,

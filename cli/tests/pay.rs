@@ -92,6 +92,21 @@ fn the_bank_approves_declines_and_is_out_of_reach() {
 }
 
 #[test]
+fn what_the_bank_is_asked_can_be_asked_again() {
+    let printed = told(&pay(&["--amount", "12.34", "--online"]), 0);
+    let field = printed
+        .lines()
+        .find_map(|line| line.strip_prefix("报文域55 field 55: "))
+        .unwrap();
+    let authorise = |data: &str| cardlab(&["bank", "authorise", "--data", data]);
+    told(&authorise(field), 0);
+    // Of another amount the cryptogram is not.
+    let other = field.replace("9F0206000000001234", "9F0206000000001235");
+    assert_ne!(other, field);
+    told(&authorise(&other), 1);
+}
+
+#[test]
 fn electronic_cash_is_loaded_and_pays() {
     let printed = told(&pay(&["--amount", "12.34", "--ecash"]), 0);
     says(

@@ -1220,6 +1220,8 @@ fn what_the_host_is_asked_is_what_the_card_answered() {
     assert_eq!(asked.get(tag!(0x9F26)), Some(&first.cryptogram[..]));
     assert_eq!(asked.get(tag!(0x9F02)), Some(&[0, 0, 0, 0, 0x12, 0x34][..]));
     assert_eq!(asked.get(tag!(0x9F34)), Some(&[0x41, 0x03, 0x02][..]));
+    let again = Request::of(&asked.account, asked.sequence).with_objects(&asked.objects());
+    assert_eq!(again, Ok(asked.clone()));
     // Another bank has other keys.
     let other = Keys::from_seed(8);
     assert_eq!(

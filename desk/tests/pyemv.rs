@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::LazyLock;
 
 /// The bank's seed, as `bankcard` has it.
 const SEED: u64 = 7;
@@ -30,7 +31,10 @@ fn imports(python: &Path) -> bool {
     imported.is_ok_and(|output| output.status.success())
 }
 
-/// A Python that has pyemv: the one there is, or one put beside this test.
+/// A Python that has pyemv, looked for once.
+static PYTHON: LazyLock<Option<PathBuf>> = LazyLock::new(python);
+
+/// The one there is, or one put beside this test.
 fn python() -> Option<PathBuf> {
     let there = PathBuf::from("python3");
     if imports(&there) {
@@ -242,10 +246,10 @@ fn count(printed: &str, name: &str) -> u32 {
 
 #[test]
 fn what_goes_over_the_wire_is_what_a_library_of_others_computes() {
-    let Some(python) = python() else {
+    let Some(python) = &*PYTHON else {
         return;
     };
-    let output = check(&python, &runs());
+    let output = check(python, &runs());
     let printed = String::from_utf8_lossy(&output.stdout);
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{printed}{errors}");
@@ -269,7 +273,7 @@ fn what_goes_over_the_wire_is_what_a_library_of_others_computes() {
 
 #[test]
 fn a_byte_that_is_wrong_is_found_by_it() {
-    let Some(python) = python() else {
+    let Some(python) = &*PYTHON else {
         return;
     };
     let whole = runs().swap_remove(0);
@@ -286,7 +290,7 @@ fn a_byte_that_is_wrong_is_found_by_it() {
         let at = bytes.len() - if of_answer { 3 } else { 1 };
         bytes[at] ^= 1;
         *text = json!(hex::encode(bytes));
-        let output = check(&python, &[spoiled]);
+        let output = check(python, &[spoiled]);
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success(), "{ins}");
         assert!(errors.contains("on the wire"), "{ins}: {errors}");

@@ -130,6 +130,19 @@ impl Request {
         Ok(self)
     }
 
+    /// Its data objects one after the other, as the field 55 of a message carries them.
+    #[must_use]
+    pub fn objects(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut writer = Writer::append(&mut bytes);
+        for (tag, value) in &self.elements {
+            if let Some(tag) = Tag::new(*tag) {
+                writer.object(tag, value);
+            }
+        }
+        bytes
+    }
+
     /// With the data that a list was filled with.
     ///
     /// # Errors

@@ -290,7 +290,9 @@ impl Kernel<'_> {
 
     /// What the host is asked.
     fn request(&self) -> Request {
-        const TAGS: [Tag; 20] = [
+        const TAGS: [Tag; 22] = [
+            tag!(0x5A),
+            tag!(0x5F34),
             tag!(0x82),
             tag!(0x84),
             tag!(0x95),
