@@ -100,6 +100,9 @@ pub struct Script {
     /// How many bytes of the MAC are sent; 4 where it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mac_len: Option<u8>,
+    /// Made for the payment before this one, as one who overheard it would send it again.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub earlier: bool,
     /// Spoils the MAC: the last bit of its byte with this index.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wrong: Option<u8>,

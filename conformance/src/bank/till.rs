@@ -45,6 +45,8 @@ pub(crate) struct Till {
     signed: Vec<u8>,
     cdol1_data: Vec<u8>,
     first: Option<Ac>,
+    /// That of the payment before.
+    earlier: Option<Ac>,
 }
 
 /// What is wrong with an answer, in a sentence.
@@ -68,6 +70,7 @@ impl Till {
             signed: Vec::new(),
             cdol1_data: Vec::new(),
             first: None,
+            earlier: None,
         }
     }
 
@@ -129,7 +132,10 @@ impl Till {
     /// A list that is none.
     pub(crate) fn options(&mut self) -> Result<Vec<u8>, String> {
         self.pdol_data = self.filled(&self.pdol.clone())?;
-        (self.first, self.cdol1_data) = (None, Vec::new());
+        if let Some(first) = self.first.take() {
+            self.earlier = Some(first);
+        }
+        self.cdol1_data = Vec::new();
         (self.elements, self.signed) = (BTreeMap::new(), Vec::new());
         let len = u8::try_from(self.pdol_data.len()).map_err(|_| "a list too long")?;
         Ok([&[0x83, len][..], &self.pdol_data].concat())
@@ -429,9 +435,8 @@ impl Till {
     }
 
     /// Counter and cryptogram that the bank answers to; zeros where there is none.
-    fn answered(&self) -> (u16, [u8; 8]) {
-        let first = self.first.as_ref();
-        first.map_or((0, [0; 8]), |first| (first.atc, first.cryptogram))
+    fn answered(ac: Option<&Ac>) -> (u16, [u8; 8]) {
+        ac.map_or((0, [0; 8]), |ac| (ac.atc, ac.cryptogram))
     }
 
     /// The data of EXTERNAL AUTHENTICATE.
@@ -443,7 +448,7 @@ impl Till {
             .as_bytes()
             .try_into()
             .map_err(|_| format!("{code:?} is not two characters"))?;
-        let (atc, cryptogram) = self.answered();
+        let (atc, cryptogram) = Till::answered(self.first.as_ref());
         let arpc = pboc::arpc(&session(&self.keys.cryptograms, atc), cryptogram, code);
         let mut data = [0; 10];
         data[..8].copy_from_slice(&arpc);
@@ -463,7 +468,12 @@ impl Till {
         data: Vec<u8>,
         digits: impl Fn(&str) -> String,
     ) -> Result<(Vec<u8>, [u8; 4]), String> {
-        let (atc, cryptogram) = self.answered();
+        let payment = if step.earlier {
+            &self.earlier
+        } else {
+            &self.first
+        };
+        let (atc, cryptogram) = Till::answered(payment.as_ref());
         let mut data = data;
         if let Some(pin) = &step.pin {
             let block = |pin: &str| {
