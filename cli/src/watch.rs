@@ -15,6 +15,8 @@ pub(crate) struct Known {
     as_issued: bool,
     /// The certificate of the test authority, of a card that has some of it.
     authority: Option<Vec<u8>>,
+    /// The seed that it was issued with.
+    seed: Option<u64>,
 }
 
 impl Known {
@@ -30,6 +32,7 @@ impl Known {
             authority: authority
                 .filter(|_| has_some)
                 .and_then(|authority| authority.certificate().ok()),
+            seed: (!which.is_kept()).then(|| which.seed()),
         })
     }
 
@@ -39,6 +42,7 @@ impl Known {
             profile: None,
             as_issued: false,
             authority: None,
+            seed: None,
         }
     }
 }
@@ -55,6 +59,7 @@ impl<'p> Watch<'p> {
         let facts = known.profile.as_ref().map(|profile| Facts {
             profile,
             as_issued: known.as_issued,
+            seed: known.seed,
         });
         let mut monitors = Monitors::new(facts);
         if let Some(authority) = &known.authority {

@@ -166,6 +166,7 @@ fn alone(bencher: Bencher<'_, '_>) {
     let facts = Facts {
         profile: &profile,
         as_issued: true,
+        seed: Some(SEED),
     };
     bencher.bench_local(|| {
         for conversation in &conversations {

@@ -243,6 +243,7 @@ impl<'s> Session<'s> {
         let facts = Facts {
             profile,
             as_issued: true,
+            seed: subject.seed(),
         };
         let mut monitors = Monitors::new(Some(facts));
         if profile.certificates.is_some()

@@ -498,6 +498,7 @@ fn monitors(number: u8) -> Monitors<'static> {
     let facts = Facts {
         profile: &PROFILE,
         as_issued: true,
+        seed: None,
     };
     let mut monitors = Monitors::new((number == PROFILED).then_some(facts));
     heard(&mut monitors, &Event::PowerOn(Ok(&PROFILE.atr)));

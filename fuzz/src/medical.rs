@@ -85,6 +85,7 @@ pub fn medical(bytes: &[u8]) {
     let facts = Facts {
         profile,
         as_issued: true,
+        seed: None,
     };
     let mut till = Till {
         card,

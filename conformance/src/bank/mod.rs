@@ -1,11 +1,13 @@
 //! Bank applications in cases: the card issued for one, and its terminal.
 //!
-//! | file      | what                                                                 |
-//! |-----------|----------------------------------------------------------------------|
-//! | `variant` | the application of a case's card, where it differs from the profile  |
-//! | `step`    | the steps of a payment, as cases write them                          |
-//! | `till`    | what a terminal and its bank know in the middle of a payment         |
+//! | file         | what                                                              |
+//! |--------------|-------------------------------------------------------------------|
+//! | `variant`    | the application of a case's card, where it differs from the profile |
+//! | `step`       | the steps of a payment, as cases write them                       |
+//! | `cryptogram` | cryptograms as cards answer them, and the sums that they are      |
+//! | `till`       | what a terminal and its bank know in the middle of a payment      |
 
+pub(crate) mod cryptogram;
 pub mod step;
 pub(crate) mod till;
 pub mod variant;

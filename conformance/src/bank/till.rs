@@ -7,8 +7,9 @@
 //! Source: JR/T 0025.5 to 0025.7, by public material; EMV 4.3 Book 2, 6 and 7; Book 3,
 //! 5.4, 6.5 and 10.
 
+use super::cryptogram::{self, session};
 use super::step::{Ask, Cryptogram, Script, Told};
-use cardlab::crypto::{Expanded, RsaPublic, Sha1, pboc};
+use cardlab::crypto::{RsaPublic, Sha1, pboc};
 use cardlab::tag;
 use cardlab::tlv::{self, Dol, Format, Objects, Tag, Value};
 use cardlab_desk::bank::authority::{Certificate, open, open_card, open_issuer, open_static_data};
@@ -351,28 +352,18 @@ impl Till {
             Some(value) => plain(value)?,
             None => self.signed(answer, data, step.code.is_some())?,
         };
-        let session = |key| session(key, ac.atc);
-        let of = |tag| self.told.get(&tag).map_or(&[][..], Vec::as_slice);
-        let atc = ac.atc.to_be_bytes();
-        let [first, second, country, results] = [0x9F02, 0x9F03, 0x9F1A, 0x95].map(of);
-        let [currency, day, kind, number] = [0x5F2A, 0x9A, 0x9C, 0x9F37].map(of);
-        let computed = pboc::cryptogram(
-            &session(&self.keys.cryptograms),
-            &[
-                first, second, country, results, currency, day, kind, number, &self.aip, &atc,
-                &ac.cvr,
-            ],
-        );
+        let told = |tag| self.told.get(&tag).map(Vec::as_slice);
+        let computed = cryptogram::sum(&self.keys, ac.atc, self.aip, ac.cvr, told);
         if computed != ac.cryptogram {
             return Err("a cryptogram that is not over the data of this payment".to_owned());
         }
-        if let Some(discretionary) = issuer.get(8..).filter(|rest| !rest.is_empty()) {
-            let (value, mac) = discretionary
-                .split_last_chunk()
-                .ok_or("issuer discretionary data without a MAC")?;
-            let value = value.get(2..).unwrap_or_default();
-            if pboc::discretionary_mac(&session(&self.keys.macs), ac.atc, value) != *mac {
-                return Err("issuer discretionary data with a wrong MAC".to_owned());
+        if issuer.len() > 8 {
+            match cryptogram::discretionary_is_right(&self.keys, ac.atc, &issuer) {
+                Some(true) => {}
+                Some(false) => {
+                    return Err("issuer discretionary data with a wrong MAC".to_owned());
+                }
+                None => return Err("issuer discretionary data without a MAC".to_owned()),
             }
         }
         if step.code.is_none() {
@@ -527,15 +518,9 @@ fn told_at_first() -> BTreeMap<u32, Vec<u8>> {
     ])
 }
 
-fn session(key: &cardlab::crypto::Key, atc: u16) -> Expanded {
-    pboc::session_key(&key.expand(), atc).expand()
-}
-
 fn cvr(issuer: &[u8]) -> Result<[u8; 4], Wrong> {
-    match issuer.get(3..7).and_then(<[u8]>::as_array) {
-        Some(cvr) => Ok(*cvr),
-        None => Err("issuer application data without verification results".to_owned()),
-    }
+    cryptogram::cvr(issuer)
+        .ok_or_else(|| "issuer application data without verification results".to_owned())
 }
 
 /// A cryptogram in format 1, and the issuer's data.

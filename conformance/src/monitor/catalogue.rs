@@ -1,6 +1,6 @@
 //! The monitors by their ids: what each says, and by which clause.
 //!
-//! The ids are for ever; those that are missing here are kept for the bank applet.
+//! The ids are for ever.
 
 /// What a monitor must know of a card to say anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,6 +9,8 @@ pub enum Needs {
     Nothing,
     /// The profile: directories, files, rules, keys, the PIN's limit.
     Profile,
+    /// The profile with a bank application; for sums, the seed of the bank's keys.
+    Bank,
     /// A second card in the same state with the same seed.
     SameCard,
 }
@@ -20,6 +22,7 @@ impl Needs {
         match self {
             Needs::Nothing => "any card",
             Needs::Profile => "the profile",
+            Needs::Bank => "a bank's profile",
             Needs::SameCard => "the same card again",
         }
     }
@@ -102,6 +105,33 @@ monitors! {
     M15 Profile "social security card specification, part 4, 9; part 5, 7.4"
         "The tries of a key never rise unless the key was proven."
         "密钥的剩余尝试次数只在认证成功后才恢复。";
+    M16 Bank "JR/T 0025.5, GET PROCESSING OPTIONS, application transaction counter"
+        "The transaction counter rises by one with each payment that is begun, and never falls."
+        "应用交易计数器每开始一笔交易加一，任何情况下都不减少。";
+    M17 Bank "EMV 4.3 Book 3, 9; JR/T 0025.5, GENERATE AC"
+        "No cryptogram before GET PROCESSING OPTIONS, none after the last, two at most."
+        "取处理选项之前不产生应用密文；每笔交易至多两个，交易结束后不再产生。";
+    M18 Bank "EMV 4.3 Book 3, 9.2.3; JR/T 0025.5, card risk management"
+        "A cryptogram is never higher than asked: decline, question, approval."
+        "应用密文不高于终端的请求：拒绝低于联机，联机低于批准。";
+    M19 Bank "JR/T 0025.5, card verification results"
+        "What a cryptogram says of itself and of VERIFY is what was on the wire."
+        "卡片验证结果所述的密文类型和脱机密码结果与实际通信一致。";
+    M20 Bank "JR/T 0025.7, cryptogram version 01"
+        "A cryptogram, and the MAC of the issuer's data, is over just the data of the payment."
+        "应用密文和发卡行自定义数据的MAC恰好由本笔交易的数据算得。";
+    M21 Bank "JR/T 0025.5, issuer script commands"
+        "A script is done only under its MAC; one that is refused changes nothing but its mark."
+        "脚本只在MAC正确时执行；被拒的脚本除失败标志外不改变任何数据。";
+    M22 Bank "JR/T 0025.5, APPLICATION BLOCK and UNBLOCK, CARD BLOCK, transaction log"
+        "A blocked application only declines until it is unblocked; the log has the last payment."
+        "被锁定的应用在解锁前只能拒绝交易；交易日志与最近一笔批准的交易一致。";
+    M23 Bank "EMV 4.3 Book 3, 10.2; Book 2, 6.5"
+        "The locator's records can be read, always the same; another number, another signature."
+        "文件定位器所列记录均可读且内容不变；随机数不同则签名不同。";
+    M24 Bank "JR/T 0025.5, card risk management; JR/T 0025.13"
+        "What is spent off line stays within its limits, which only the issuer sets back."
+        "脱机消费不超过限额，只有发卡行能使其恢复。";
     M25 Profile "social security card specification, part 7, 7, 8 and 14; R17"
         "Money moves by the amount that was begun, its counter with it, whole or not at all."
         "金额只按已初始化的交易变动，计数器同步，要么全部完成，要么毫无改变。";

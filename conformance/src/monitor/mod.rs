@@ -3,8 +3,8 @@
 //! [`Monitors`] hear what a reader does to a card and say which invariant broke, by its
 //! id of [`ALL`]. [`Watched`] is a card with monitors, and a card itself, so that a link,
 //! a terminal or a fuzzer has them by wrapping. They judge what is on the wire alone; what
-//! they must know of the card is its profile, and a monitor that does not know enough
-//! says nothing.
+//! they must know of the card is its profile, and for a bank's sums its keys; a monitor
+//! that does not know enough says nothing.
 //!
 //! They follow the basic channel of the profile's tree. From a chained command, another
 //! logical channel, or a SELECT that cannot be followed until the next reset the monitors
@@ -17,6 +17,7 @@ mod certificate;
 mod challenge;
 mod money;
 mod order;
+mod payment;
 mod place;
 mod protocol;
 mod rights;
@@ -32,6 +33,7 @@ use cardlab_desk::profile::{Directory, Profile};
 use certificate::Certificates;
 use challenge::Challenges;
 use money::Books;
+use payment::Payments;
 use place::{Place, Standing};
 use protocol::Protocol;
 use rights::Rights;
@@ -51,6 +53,8 @@ pub struct Facts<'p> {
     /// Whether nothing was done with it since: counters are full, the PIN is the initial
     /// one, the account has what the profile says.
     pub as_issued: bool,
+    /// The seed of the root that the bank's keys hang from, where it is one for tests.
+    pub seed: Option<u64>,
 }
 
 /// A monitor that went red.
@@ -136,6 +140,7 @@ pub struct Monitors<'p> {
     tries: Tries,
     books: Books,
     certificates: Certificates,
+    payments: Option<Payments<'p>>,
 }
 
 impl<'p> Monitors<'p> {
@@ -158,6 +163,8 @@ impl<'p> Monitors<'p> {
             tries: Tries::new(issued),
             books: Books::new(issued),
             certificates: Certificates::new(issued.is_some()),
+            payments: facts
+                .and_then(|facts| Payments::new(facts.profile, facts.as_issued, facts.seed)),
         }
     }
 
@@ -205,6 +212,9 @@ impl<'p> Monitors<'p> {
         self.tries.started();
         self.books.started();
         self.certificates.started();
+        if let Some(payments) = &mut self.payments {
+            payments.started();
+        }
         self.profile = self.profile.filter(|profile| profile.atr == atr);
         let ssse = self.profile.and_then(ssse);
         self.blind = ssse.is_none();
@@ -218,6 +228,9 @@ impl<'p> Monitors<'p> {
         self.tries = Tries::new(None);
         self.books = Books::new(None);
         self.certificates.forget();
+        if let Some(payments) = &mut self.payments {
+            payments.lose_sight();
+        }
     }
 
     fn exchanged(&mut self, bytes: &[u8], answer: Option<&Response<'_>>) {
@@ -286,6 +299,9 @@ impl<'p> Monitors<'p> {
             return;
         }
         self.certificates.watch_data(turn, &mut self.found);
+        if let Some(payments) = &mut self.payments {
+            payments.watch_rest(turn, &mut self.found);
+        }
         if let Place::In(directory, _) = self.standing.place {
             let meant = self.standing.meant(&turn.command);
             self.books
@@ -305,6 +321,9 @@ impl<'p> Monitors<'p> {
                 self.lose_sight();
             }
             return;
+        }
+        if let Some(payments) = &mut self.payments {
+            payments.watch(turn, &mut self.found);
         }
         if turn.sw == Some(Sw::APPLET_SELECT_FAILED) {
             self.standing = Standing::at(Place::Unknown);

@@ -28,7 +28,7 @@ use super::rsa::{RsaPair, Whose};
 use cardlab::aid::Aid;
 use cardlab::fen::Fen;
 use cardlab::tag;
-use cardlab::tlv::{Tag, Writer};
+use cardlab::tlv::{self, Tag, Writer};
 
 /// What is in a record of a transaction, and of a load.
 const LOG_FORMAT: &[u8] = &[
@@ -86,17 +86,7 @@ impl Application {
         self.add_issuer(rest.as_ref(), &mut groupings)?;
         groupings.extend([
             grouping(0x0D01, self.limits()),
-            grouping(
-                0x0E01,
-                objects(|elements| {
-                    elements
-                        .object(tag!(0x9F51), &YUAN)
-                        .object(tag!(0x9F57), &YUAN)
-                        .object(tag!(0x9F52), &self.default_action)
-                        .object(tag!(0x5F34), &[bcd_byte(self.sequence)])
-                        .object(tag!(0x9F56), &[0x80]);
-                }),
-            ),
+            grouping(0x0E01, self.defaults()),
             grouping(
                 0x9200,
                 objects(|data| {
@@ -413,6 +403,57 @@ impl Application {
                     .object(tag!(0xDF78), &amount(cash.single_limit))
                     .object(tag!(0xDF79), &amount(cash.balance));
             }
+        })
+    }
+
+    /// The other internal data elements, '0E01'.
+    fn defaults(&self) -> Vec<u8> {
+        objects(|elements| {
+            elements
+                .object(tag!(0x9F51), &YUAN)
+                .object(tag!(0x9F57), &YUAN)
+                .object(tag!(0x9F52), &self.default_action)
+                .object(tag!(0x5F34), &[bcd_byte(self.sequence)])
+                .object(tag!(0x9F56), &[0x80]);
+        })
+    }
+
+    /// The grouping of this number that is ordered as it stands.
+    fn own(&self, number: u16) -> Option<&[u8]> {
+        let own = self.groupings.iter().rfind(|own| own.number == number);
+        own.map(|own| own.data.as_slice())
+    }
+
+    /// The internal data elements that it is issued with, one after the other.
+    #[must_use]
+    pub fn internal_elements(&self) -> Vec<u8> {
+        let made = [(0x0D01, self.limits()), (0x0E01, self.defaults())];
+        let issued = made.map(|(number, made)| self.own(number).map_or(made, <[u8]>::to_vec));
+        issued.concat()
+    }
+
+    /// The locators of its records, '94': of the account's payments, and of those of
+    /// electronic cash.
+    #[must_use]
+    pub fn locators(&self) -> [Option<Vec<u8>>; 2] {
+        let cash = self.cash.map(|_| self.cash_afl());
+        let made = [(0x9104, Some(self.account_afl())), (0x9203, cash)];
+        made.map(|(number, made)| match self.own(number) {
+            Some(own) => Some(tlv::find(own, &[tag!(0x94)]).ok()??.to_vec()),
+            None => made,
+        })
+    }
+
+    /// The lists that stand in its records, '8C' and '8D': what a terminal tells with the
+    /// first cryptogram, and with the second.
+    #[must_use]
+    pub fn lists(&self) -> [Vec<u8>; 2] {
+        let made = [(tag!(0x8C), CDOL1), (tag!(0x8D), CDOL2)];
+        made.map(|(tag, made)| {
+            let records = self.groupings.iter().filter(|own| own.number < 0x0B00);
+            let mut own =
+                records.filter_map(|own| tlv::find(&own.data, &[tag!(0x70), tag]).ok()?);
+            own.next_back().unwrap_or(made).to_vec()
         })
     }
 
