@@ -849,6 +849,7 @@ fn what_happens_in_a_bank_application_is_none_of_theirs() {
     let facts = Facts {
         profile: &profile,
         as_issued: true,
+        seed: None,
     };
     let ours = Ours::issued(&profile);
     let mut watched = Watched::new(ours.fork(), Monitors::new(Some(facts)));

@@ -84,6 +84,7 @@ impl Till {
         let facts = Facts {
             profile,
             as_issued: true,
+            seed: Some(SEED),
         };
         let bank = profile.bank.as_ref().expect("a bank side");
         let application = bank.applications[0].ordered.fields().expect("an account");

@@ -101,8 +101,9 @@ impl Debit {
             Action::BlockCard => self.block_card(ctx),
             Action::UnblockPin => {
                 self.must_have_pin(ctx)?;
-                self.pin.unblock(ctx);
+                // First, so that where cells do not take it no try comes back.
                 ctx.set(&self.ledger.pin_exhausted, false);
+                self.pin.unblock(ctx);
             }
             Action::ChangePin { bound } => self.change_pin(ctx, bound, data)?,
             Action::PutData { tag } => self.put_data(ctx, tag, data)?,

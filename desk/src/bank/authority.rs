@@ -138,7 +138,7 @@ pub fn sign_static_data(
 fn sign(signer: &RsaPair, signed: &[u8], over: &[&[u8]]) -> Option<Vec<u8>> {
     let hash = over.iter().fold(Sha1::new(), |hash, part| hash.chain(part));
     let block = [&[HEADER], signed, &hash.finish(), &[TRAILER]].concat();
-    signer.private().apply(&block)
+    signer.sign(&block)
 }
 
 /// What is in a signature between header and hash, once header, trailer, format and hash

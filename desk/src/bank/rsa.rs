@@ -5,7 +5,8 @@
 
 use cardlab::crypto::{RsaPrivate, RsaPublic};
 use serde::Deserialize;
-use std::sync::{LazyLock, OnceLock};
+use std::collections::HashMap;
+use std::sync::{LazyLock, Mutex, OnceLock, PoisonError};
 
 static KEYS: &str = include_str!("keys.json");
 
@@ -53,6 +54,8 @@ pub struct RsaPair {
     private: RsaPrivate,
     public: RsaPublic,
     parts: [Vec<u8>; 5],
+    /// What was signed, and the signatures: cards of one bank have most of it in common.
+    signed: Mutex<HashMap<Vec<u8>, Vec<u8>>>,
 }
 
 /// The keys as they are printed.
@@ -60,6 +63,8 @@ static PRINTED: LazyLock<Keys> =
     LazyLock::new(|| serde_json::from_str(KEYS).expect("the keys of this source"));
 /// Those that were asked for: authority, issuers, cards.
 static READ: [OnceLock<RsaPair>; 4 + CARDS] = [const { OnceLock::new() }; 4 + CARDS];
+/// So many signatures of a key are kept.
+const KEPT_MAX: usize = 1024;
 /// So many cards' keys are printed.
 const CARDS: usize = 4;
 
@@ -112,7 +117,25 @@ impl RsaPair {
             private,
             public,
             parts,
+            signed: Mutex::default(),
         })
+    }
+
+    /// The signature of a block as long as the key; of one that was signed lately it is
+    /// not computed again. `None` for a block of another length.
+    #[must_use]
+    pub fn sign(&self, block: &[u8]) -> Option<Vec<u8>> {
+        let lock = || self.signed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = lock().get(block) {
+            return Some(known.clone());
+        }
+        let signature = self.private.apply(block)?;
+        let mut signed = lock();
+        if signed.len() >= KEPT_MAX {
+            signed.clear();
+        }
+        signed.insert(block.to_vec(), signature.clone());
+        Some(signature)
     }
 
     /// The private key.
