@@ -219,7 +219,10 @@ impl Till {
             (cla, ins),
             (0x84, 0x16 | 0x18 | 0x1E | 0x24) | (0x04, 0xDA | 0xDC)
         );
-        assert!(!(wrong && is_script && sw == Sw::OK), "a wrong MAC was taken");
+        assert!(
+            !(wrong && is_script && sw == Sw::OK),
+            "a wrong MAC was taken"
+        );
         Some(sw)
     }
 

@@ -77,11 +77,11 @@ pub enum ImageErrorKind {
     Damaged,
 }
 
-/// Saves the bytes of a medium, replacing an image that is there. When this
-/// returns the image is on the disk.
+/// Saves the bytes of a medium, replacing an image that is there, or the one that a
+/// link there leads to. When this returns the image is on the disk.
 ///
 /// # Errors
-/// That the host could not write it; the image that was there is untouched.
+/// That the host could not write it, or that the path is of something else than a file; the image that was there is untouched.
 pub fn save(path: &Path, medium: &impl Medium) -> Result<(), ImageError> {
     write_beside(path, &encode(medium)).map_err(|error| ImageError {
         path: path.to_owned(),
@@ -105,6 +105,14 @@ pub fn load(path: &Path) -> Result<Pages, ImageError> {
 }
 
 fn write_beside(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let path = &match std::fs::metadata(path) {
+        // Giving the name to another file would take the device or pipe away.
+        Ok(found) if !found.is_file() => {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a file"));
+        }
+        Ok(_) => path.canonicalize()?,
+        Err(_) => path.to_owned(),
+    };
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -300,6 +308,26 @@ mod tests {
         let nowhere = folder.path().join("none").join("card.image");
         let error = save(&nowhere, &medium()).expect_err("no such folder");
         assert!(error.to_string().contains("none"), "{error}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn nothing_but_a_file_is_replaced_and_a_link_stays_a_link() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let link = |to: &str, name: &str| {
+            let link = folder.path().join(name);
+            std::os::unix::fs::symlink(to, &link).expect("a link");
+            link
+        };
+        assert!(save(&link("/dev/null", "device"), &medium()).is_err());
+        let path = folder.path().join("card.image");
+        save(&path, &filled(0)).expect("saved");
+        save(&link("card.image", "link"), &medium()).expect("saved");
+        let loaded = bytes(&load(&path).expect("loaded"));
+        assert!(loaded == bytes(&medium()));
+        for name in ["device", "link"] {
+            assert!(folder.path().join(name).is_symlink(), "{name}");
+        }
     }
 
     #[test]

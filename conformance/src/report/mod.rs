@@ -96,17 +96,23 @@ fn folder_of(path: &std::path::Path) -> &std::path::Path {
     }
 }
 
-/// Writes a report so that the file is the old one or the new one, never half.
+/// Writes a report so that the file is the old one or the new one, never half. A link is
+/// followed, and a device or a pipe is written to.
 ///
 /// # Errors
 /// Where it cannot be written; the file that was there is untouched.
 pub fn write_whole(path: &std::path::Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = folder_of(path);
+    let path = match std::fs::metadata(path) {
+        // Giving the name to another file would take the device or pipe away.
+        Ok(found) if !found.is_file() => return std::fs::write(path, bytes),
+        Ok(_) => path.canonicalize()?,
+        Err(_) => path.to_owned(),
+    };
     let mut file = tempfile::Builder::new()
         .permissions(readable())
-        .tempfile_in(folder)?;
+        .tempfile_in(folder_of(&path))?;
     io::Write::write_all(&mut file, bytes)?;
-    file.persist(path)?;
+    file.persist(&path)?;
     Ok(())
 }
 
@@ -129,6 +135,27 @@ mod tests {
         );
         for bad in ["json", "html=x", "json="] {
             assert!(bad.parse::<Wanted>().is_err(), "{bad}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_device_is_written_to_and_a_link_stays_a_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let link = |to: &str, name: &str| {
+            let link = folder.path().join(name);
+            std::os::unix::fs::symlink(to, &link).unwrap();
+            link
+        };
+        let full = link("/dev/full", "full");
+        assert!(super::write_whole(&full, b"report").is_err());
+        super::write_whole(&link("/dev/null", "null"), b"report").unwrap();
+        let file = folder.path().join("report");
+        std::fs::write(&file, "old").unwrap();
+        super::write_whole(&link("report", "link"), b"new").unwrap();
+        assert_eq!(std::fs::read(&file).unwrap(), b"new");
+        for name in ["full", "null", "link"] {
+            assert!(folder.path().join(name).is_symlink(), "{name}");
         }
     }
 }
