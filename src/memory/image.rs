@@ -81,7 +81,8 @@ pub enum ImageErrorKind {
 /// link there leads to. When this returns the image is on the disk.
 ///
 /// # Errors
-/// That the host could not write it, or that the path is of something else than a file; the image that was there is untouched.
+/// That the host could not write it, or that the path is of something else than a
+/// file; the image that was there is untouched.
 pub fn save(path: &Path, medium: &impl Medium) -> Result<(), ImageError> {
     write_beside(path, &encode(medium)).map_err(|error| ImageError {
         path: path.to_owned(),
