@@ -22,7 +22,7 @@ pub(crate) enum Bank {
     /// Decide on a transaction that a terminal sends on line 联机授权
     #[command(after_help = "\
 Exit codes: 0 approved, 1 declined or not our card, 2 the call or a profile is wrong.
-  cardlab bank authorise --data '57136228004116000202649D34062010000000' \\
+  cardlab bank authorise --data '57116228004116000202649D34062010000000' \\
       --data '9F0206000000001234 9F0306000000000000 9F1A020156 95050000040000 5F2A020156' \\
       --data '9A03260701 9C0100 9F3704D64B8587 82027D00 9F36020001 9F2608… 9F1013…' \\
       --script load=50.00")]

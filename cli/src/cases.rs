@@ -21,15 +21,15 @@ const SEED: u64 = 1;
 /// What can be done with cases.
 #[derive(Subcommand)]
 pub(crate) enum Cases {
-    /// List ids, with what each shows
+    /// List ids, with what each shows 列出用例
     List(List),
-    /// Explain a case: what it shows, why, and each of its steps
+    /// Explain a case: what it shows, why, and each of its steps 解释用例
     Explain(Explain),
-    /// Write case files in their canonical form
+    /// Write case files in their canonical form 规范化用例文件
     Fmt(Fmt),
-    /// Print which case brings which status word of which command, as Markdown
+    /// Print which case brings which status word of which command, as Markdown 状态字覆盖表
     Status,
-    /// Print which scenario walks which requirement, as Markdown
+    /// Print which scenario walks which requirement, as Markdown 需求覆盖表
     Requirements,
 }
 

@@ -16,6 +16,10 @@ use std::process::ExitCode;
 /// The profile that is used where none is named: one with the application.
 const PROFILE: &str = "henan-3.0";
 
+/// The exit codes of what gives a file.
+const DONE: &str = "\
+Exit codes: 0 the file is written, 2 it is not: the call, a file, a profile or the PIN is wrong.";
+
 /// Look at the card's certificates, sign, verify, seal and open.
 #[derive(Subcommand)]
 pub(crate) enum Certificate {
@@ -24,6 +28,7 @@ pub(crate) enum Certificate {
 Exit codes: 0 all is right, 1 something is not, 2 the call, a file or a profile is wrong.")]
     Show(Show),
     /// Sign a file with the card's signature key 用卡签名
+    #[command(after_help = DONE)]
     Sign(Sign),
     /// Verify a signature with a certificate 验签
     #[command(after_help = "\
@@ -31,8 +36,10 @@ Exit codes: 0 the signature is one of the file, 1 it is not, 2 the call, a file 
 wrong.")]
     Verify(Verify),
     /// Seal a file for the card's holder 生成数字信封
+    #[command(after_help = DONE)]
     Seal(Seal),
     /// Open a sealed file with the card's encryption key 用卡打开数字信封
+    #[command(after_help = DONE)]
     Open(Open),
 }
 

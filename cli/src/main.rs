@@ -81,7 +81,10 @@ Without --image each call has a new card; with it, the card keeps what is writte
         after_help = "\
 Each prints what a window would see, then the return code and the string of the interface.
 Exit codes: 0 the return code is 0, 1 it is another, 2 the call, a file or a profile is wrong,
-3 no card or no reader. Without --image each call has a new card."
+3 no card or no reader. Without --image each call has a new card.
+With --image, --seed is that of `cardlab issue`: a card of other keys is not genuine, -21.
+Where the profile says that the first change comes first, as henan's do, the initial PIN opens
+nothing before a change-pin on an --image."
     )]
     Terminal(Box<terminal::Function>),
     /// Pay with the card's bank application at a terminal, each decision explained 金融交易
@@ -92,6 +95,8 @@ Exit codes: 0 approved, or activated; 1 declined, no transaction, or a monitor w
 monitors`); 2 the call, a file or a profile is wrong; 3 no card or no reader.")]
     Pay(Box<pay::Pay>),
     /// Print the card as a tree, with names and values 以树形显示卡内数据
+    #[command(after_help = "\
+Exit codes: 0 it is printed, 2 the call, a file or a profile is wrong.")]
     Show(show::Show),
     /// Look at the card's certificates, sign, verify, seal and open 证书应用
     #[command(subcommand)]
@@ -100,6 +105,8 @@ monitors`); 2 the call, a file or a profile is wrong; 3 no card or no reader.")]
     #[command(subcommand)]
     Bank(Box<bank::Bank>),
     /// Issue a card into an image file 发卡并保存为映像文件
+    #[command(after_help = "\
+Exit codes: 0 the card is in the file, 2 the call, a file or a profile is wrong.")]
     Issue(issue::Issue),
     /// Check card profiles, list them, or print their schema 配置文件
     #[command(subcommand)]
@@ -109,7 +116,7 @@ monitors`); 2 the call, a file or a profile is wrong; 3 no card or no reader.")]
     Cases(cases::Cases),
     /// List the monitors: what holds in every exchange of every run 常设监视项
     Monitors(monitors::Monitors),
-    /// Print a completion script for a shell
+    /// Print a completion script for a shell 命令补全脚本
     Completions {
         /// The shell.
         shell: clap_complete::Shell,

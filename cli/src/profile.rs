@@ -10,15 +10,16 @@ use std::process::ExitCode;
 /// What can be done with profiles.
 #[derive(Subcommand)]
 pub(crate) enum Profile {
-    /// Check profiles; each error with its JSON path, what was found, what is allowed
+    /// Check profiles; each error with its JSON path, what was found, what is allowed 检查
+    #[command(after_help = "Exit codes: 0 all are clean, 2 one is not, or cannot be read.")]
     Check {
         /// Shipped profiles by name, or files
         #[arg(required = true, value_name = "NAME|PATH")]
         profiles: Vec<String>,
     },
-    /// Print the JSON Schema of profiles
+    /// Print the JSON Schema of profiles 输出JSON Schema
     Schema,
-    /// List the profiles that are shipped
+    /// List the profiles that are shipped 列出自带配置
     List,
 }
 

@@ -31,7 +31,7 @@ pub(crate) enum Function {
     ReadBase(At),
     /// iReadCard: the values at an address such as 'DF01EF0A|37|$' 读卡
     Read {
-        /// File, items, '$': 'DF01EF15|2A|40:2|$'; a cyclic or transparent file alone
+        /// File, items, '$': 'DF01EF15|2A|40:2|$'; a cyclic or transparent file alone, 'DF04EF08$'
         #[arg(value_name = "FILEADDR")]
         address: Address,
         /// Open by the reading key what the PIN or that key opens (iAuthType 2)

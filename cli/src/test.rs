@@ -9,7 +9,7 @@ use cardlab_conformance::report::console::{Console, Detail};
 use cardlab_conformance::report::{Reporter, Wanted};
 use cardlab_conformance::runner::{self, Options};
 use cardlab_conformance::verdict::Exit;
-use clap::{ArgAction, Args};
+use clap::{ArgAction, Args, ValueEnum};
 use std::io;
 use std::process::ExitCode;
 
@@ -31,12 +31,42 @@ pub(crate) struct Test {
     /// What the card's random numbers and its test keys start from
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
+    /// The worst that a case may do to a card; others are withheld
+    #[arg(long, value_name = "WORST", value_enum, default_value_t = Worst::Irreversible)]
+    safety: Worst,
     /// Write a report as well: json=PATH or junit=PATH; may be repeated
     #[arg(long, value_name = "KIND=PATH")]
     report: Vec<Wanted>,
     /// A line for each case; twice, its exchange too
     #[arg(short, long, action = ArgAction::Count)]
     verbose: u8,
+}
+
+/// What a case can do to a card.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Worst {
+    /// Nothing 只读
+    ReadOnly,
+    /// Costs tries of the PIN 消耗密码次数
+    ConsumesPinTry,
+    /// Costs tries of a key 消耗密钥次数
+    ConsumesKeyTry,
+    /// Writes 写卡
+    Writes,
+    /// Cannot be undone; each case has a card of its own 不可逆
+    Irreversible,
+}
+
+impl From<Worst> for Safety {
+    fn from(worst: Worst) -> Safety {
+        match worst {
+            Worst::ReadOnly => Safety::ReadOnly,
+            Worst::ConsumesPinTry => Safety::ConsumesPinTry,
+            Worst::ConsumesKeyTry => Safety::ConsumesKeyTry,
+            Worst::Writes => Safety::Writes,
+            Worst::Irreversible => Safety::Irreversible,
+        }
+    }
 }
 
 impl Test {
@@ -65,10 +95,9 @@ impl Test {
         };
         let mut reporters: Vec<Box<dyn Reporter>> = vec![Box::new(Console::new(detail))];
         reporters.extend(self.report.iter().map(Wanted::reporter));
-        // Each case has a card of its own, which nothing can spoil for the next one.
         let options = Options {
             seed: self.seed,
-            budget: Safety::Irreversible,
+            budget: self.safety.into(),
         };
         let mut broken = None;
         let mut tell = |event: &Event<'_>| {

@@ -239,3 +239,16 @@ fn what_cannot_be_read_is_named_with_its_object_and_byte() {
         assert!(errors.contains(says), "{says}: {errors}");
     }
 }
+
+#[test]
+fn the_example_of_the_help_is_data_that_can_be_read() {
+    let help = printed(&cardlab(&["help", "bank", "authorise"]));
+    let quoted: Vec<_> = help.split('\'').skip(1).step_by(2).collect();
+    let whole: Vec<_> = quoted.iter().filter(|data| !data.contains('…')).collect();
+    assert!(whole.len() >= 2, "{help}");
+    for data in whole {
+        let output = cardlab(&["bank", "authorise", "--data", data]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!said.contains("not data objects"), "{said}");
+    }
+}

@@ -524,6 +524,11 @@ fn each_spoiled_member_is_named() {
         ),
         (r#""pin": { "initial": null }"#, "$", ProblemKind::Conflict),
         (
+            r#""pin": { "tries": 0 }"#,
+            "$.pin.tries",
+            ProblemKind::Conflict,
+        ),
+        (
             r#""pin": { "min_bytes": 4 }"#,
             "$.pin.initial",
             ProblemKind::Length,
@@ -658,7 +663,9 @@ fn text_that_is_no_json_is_refused_with_its_place() {
         "{ \"extends\": 5 }",
         "{ \"id\": \"\\ud800\" }",
     ] {
-        assert!(!refused(text).problems().is_empty());
+        let report = refused(text);
+        assert!(!report.problems().is_empty());
+        assert!(report.render(false).contains("spoiled.json"), "{text}");
     }
     let deep = format!("{}1{}", "[".repeat(40), "]".repeat(40));
     assert_eq!(refused(&deep).problems()[0].kind, ProblemKind::Syntax);
@@ -706,6 +713,19 @@ fn a_place_in_broken_json_is_told_once() {
 }
 
 #[test]
+fn a_profile_over_another_has_a_name_of_its_own() {
+    let report = refused(r#"{ "extends": "henan-2.0", "pin": { "tries": 3 } }"#);
+    let [problem] = report.problems() else {
+        panic!("one problem: {report}");
+    };
+    assert_eq!(
+        (problem.kind, problem.path.as_str(), problem.line),
+        (ProblemKind::Missing, "$", 1)
+    );
+    assert_eq!(Profile::schema()["then"]["required"][0], "id");
+}
+
+#[test]
 fn a_profile_that_extends_itself_is_refused() {
     let path = std::env::temp_dir().join(format!("cardlab-circle-{}.json", std::process::id()));
     let name = path.file_name().unwrap().to_str().unwrap();
@@ -716,7 +736,7 @@ fn a_profile_that_extends_itself_is_refused() {
         report
             .problems()
             .iter()
-            .any(|p| p.allowed.contains("without a circle")),
+            .any(|p| p.kind == ProblemKind::Conflict && p.allowed.contains("without a circle")),
         "{report}"
     );
 }

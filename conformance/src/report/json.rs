@@ -70,7 +70,8 @@ fn summary_of(summary: &Summary) -> Value {
     counts.insert("total".to_owned(), summary.total().into());
     counts.insert(
         "took_ms".to_owned(),
-        json!(summary.took.as_secs_f64() * 1000.0),
+        // To the microsecond: a float has digits of its own behind that.
+        json!((summary.took.as_secs_f64() * 1e6).round() / 1e3),
     );
     Value::Object(counts)
 }

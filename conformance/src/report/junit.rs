@@ -94,6 +94,7 @@ fn case_of(judged: &Judged<'_>) -> TestCase {
     case.set_time(judged.took);
     case.add_property(Property::new("verdict", judged.verdict.word()));
     case.add_property(Property::new("says", judged.case.says.en.clone()));
+    case.add_property(Property::new("says-zh", judged.case.says.zh.clone()));
     if let Some(group) = &judged.case.group {
         case.add_property(Property::new("group", group.clone()));
     }

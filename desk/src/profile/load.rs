@@ -189,6 +189,13 @@ impl Loading {
         self.push(name, &text);
         match root.get("extends") {
             Some(base) => {
+                // A base's name in reports, and where cases ask for it, is the base's own.
+                if root.get("id").is_none() {
+                    let found = "a profile without \"id\"";
+                    let allowed = "id: a name of its own beside extends";
+                    self.problems
+                        .add(&root.place, Kind::Missing, found, allowed);
+                }
                 let lower = self.extended(base, directory)?;
                 Some(self.merge(lower, root))
             }
@@ -207,7 +214,7 @@ impl Loading {
         if self.sources.len() >= CHAIN_MAX {
             let allowed = format!("a chain of at most {CHAIN_MAX} profiles, without a circle");
             self.problems
-                .add(&base.place, Kind::Reference, base.describe(), allowed);
+                .add(&base.place, Kind::Conflict, base.describe(), allowed);
             return None;
         }
         match shipped(name) {

@@ -257,9 +257,15 @@ impl<'n> Reading<'n, '_> {
             );
         }
         let tries = number(node, "tries");
-        if let (Some(0), Some(initial)) = (tries, initial) {
-            let allowed = "none where tries is 0, or tries of 1 to 15";
-            self.add(initial, Kind::Conflict, initial.describe(), allowed);
+        if let (Some(0), Some(tries), Some(initial)) = (tries, node.get("tries"), initial) {
+            // Where one of them comes from a base, the other is whose author reads this.
+            if tries.place.source < initial.place.source {
+                let allowed = "1 to 15 where there is an initial PIN, or initial null";
+                self.add(tries, Kind::Conflict, tries.describe(), allowed);
+            } else {
+                let allowed = "none where tries is 0, or tries of 1 to 15";
+                self.add(initial, Kind::Conflict, initial.describe(), allowed);
+            }
         }
         Some(Pin {
             initial: initial.and_then(Node::as_text).map(str::to_owned),

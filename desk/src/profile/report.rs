@@ -3,7 +3,7 @@
 //! A fault says what is there and what may be, in English; its kind also in Chinese.
 
 use super::json::{Node, Place};
-use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 use core::fmt;
 
 /// A profile that cannot be used: everything that is wrong with it.
@@ -206,7 +206,9 @@ impl Report {
                 .and_then(|part| part.lines().next())
                 .map_or(0, str::len);
             let span = problem.bytes.start..problem.bytes.start + line;
-            if !source.text.is_empty() {
+            if source.text.is_empty() {
+                group = group.element(Origin::path(&source.name));
+            } else {
                 group = group.element(
                     Snippet::source(&source.text).path(&source.name).annotation(
                         AnnotationKind::Primary

@@ -818,11 +818,12 @@ impl Shape {
 
     /// The same as a JSON Schema, draft 2020-12. A profile that extends another
     /// may leave out what the other has, so that the required members are asked
-    /// only of one that does not.
+    /// only of one that does not, but for its name.
     pub(super) fn schema(&self) -> Json {
         let mut defs = Map::new();
         let whole = self.part_schema(&mut defs, true);
-        let part = self.part_schema(&mut defs, false);
+        let mut part = self.part_schema(&mut defs, false);
+        part["required"] = json!(["id"]);
         json!({
             "$schema": "https://json-schema.org/draft/2020-12/schema",
             "title": "cardlab card profile",

@@ -64,7 +64,7 @@ pub struct Data(pub Vec<FileData>);
 
 /// Why a text is no address, or no data.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("character {at}: expected {expected}, found {found:?}")]
+#[error("character {at}: expected {expected}, found {}", shown(.found))]
 pub struct AddressError {
     /// The character's place, from 1.
     pub at: usize,
@@ -72,6 +72,14 @@ pub struct AddressError {
     pub expected: &'static str,
     /// What does, up to the next joint.
     pub found: String,
+}
+
+/// What stands at a place, for an error.
+fn shown(found: &str) -> String {
+    match found {
+        "" => "nothing".to_owned(),
+        found => format!("{found:?}"),
+    }
 }
 
 impl Address {
@@ -326,6 +334,7 @@ mod tests {
             let error = text.parse::<Address>().unwrap_err();
             assert_eq!(error.at, at, "{text}: {error}");
             assert!(error.expected.starts_with(expected), "{text}: {error}");
+            assert!(!error.to_string().contains("\"\""), "{text}: {error}");
         }
     }
 
