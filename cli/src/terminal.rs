@@ -42,10 +42,10 @@ pub(crate) enum Function {
     },
     /// iWriteCard: put values at an address 写卡
     Write {
-        /// As of `read`
+        /// As of `read`: 'DF01EF06|28|$'
         #[arg(value_name = "FILEADDR")]
         address: Address,
-        /// The address with values in the place of items: 'DF01EF06|13800000000|$'
+        /// The same with values in the place of items: 'DF01EF06|13800000000|$'
         #[arg(value_name = "DATA")]
         data: Data,
         #[command(flatten)]

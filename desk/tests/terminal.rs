@@ -398,6 +398,26 @@ fn nothing_is_written_where_one_value_does_not_fit() {
 }
 
 #[test]
+fn an_address_has_items_where_its_file_has_them_and_nowhere_else() {
+    let (mut card, _) = card("henan-2.0");
+    let mut module = module();
+    let mut terminal = terminal(&mut card, &mut module, keyed(PIN));
+    for (address, data) in [
+        // Variable, with items; cyclic; transparent.
+        ("DF01EF06|$", "DF01EF06|13800000000|$"),
+        ("DF01EF06$", "DF01EF06|13800000000|$"),
+        ("DF02EF07|3A|$", "DF02EF07|6020000^20260102^^|$"),
+        ("SSSEEF07|09|$", "SSSEEF07|FFFF|$"),
+    ] {
+        let (address, data) = (address.parse().unwrap(), data.parse().unwrap());
+        let read = terminal.read(AuthType::Key, &address);
+        assert_eq!(read.unwrap_err().code(), -27264, "{address} read");
+        let written = terminal.write(&address, &data);
+        assert_eq!(written.unwrap_err().code(), -27264, "{address} written");
+    }
+}
+
+#[test]
 fn the_pin_is_verified_changed_locked_unlocked_and_set_anew() {
     for (name, mut card, profile, mut module) in every(Profile::shipped()) {
         let mut terminal = terminal(&mut card, &mut *module, Policy::default());

@@ -13,8 +13,8 @@
 //!
 //! '63CX' of a PIN is -51, and -52 where no try is left; of a key it is minus itself.
 //! What the terminal itself finds as a card would is minus the word the card would say:
-//! '6A82' no such file, '6A83' no such record, '6A80' a value that its place does not
-//! take, '6F00' an answer of the card that is none.
+//! '6A82' no such file, '6A83' no such record, '6A80' an address that is none of its file,
+//! or a value that its place does not take, '6F00' an answer of the card that is none.
 //!
 //! Source: reader specification of 38号文, annex A; social security card
 //! specification, part 5, table 5.
@@ -80,6 +80,10 @@ pub enum Failure {
     NoFile(String),
     /// The file has no such item.
     NoItem(String),
+    /// The file is read and written item by item, and the address names none.
+    ItemsMissing(String),
+    /// The file, cyclic or transparent, has no items, and the address names some.
+    ItemsTooMany(String),
     /// A value that its place does not take.
     Value(String, EncodeError),
     /// A PIN has 4 to 16 digits.
@@ -118,7 +122,11 @@ impl Failure {
             Failure::NoKey(_) => minus(Sw::REFERENCE_DATA_NOT_FOUND),
             Failure::NoFile(_) => minus(Sw::FILE_NOT_FOUND),
             Failure::NoItem(_) => minus(Sw::RECORD_NOT_FOUND),
-            Failure::Address(_) | Failure::Value(..) | Failure::NoPin => minus(Sw::WRONG_DATA),
+            Failure::Address(_)
+            | Failure::ItemsMissing(_)
+            | Failure::ItemsTooMany(_)
+            | Failure::Value(..)
+            | Failure::NoPin => minus(Sw::WRONG_DATA),
             Failure::Malformed(_) => minus(Sw::NO_DIAGNOSIS),
         }
     }
@@ -161,6 +169,12 @@ impl Failure {
             Failure::Address(error) => error.to_string(),
             Failure::NoFile(name) => format!("a card of this version has no file {name}"),
             Failure::NoItem(name) => format!("{name} is no item of its file"),
+            Failure::ItemsMissing(name) => {
+                format!("{name} has items, and the address names none: as in '{name}|09|$'")
+            }
+            Failure::ItemsTooMany(name) => {
+                format!("{name} has no items: its address is '{name}|$' or '{name}$'")
+            }
             Failure::Value(name, error) => format!("the value for {name}: {error}"),
             Failure::NoPin => "a PIN has 4 to 16 digits".into(),
             Failure::Malformed(what) => format!("the card's answer is not {what}"),
@@ -201,6 +215,12 @@ impl Failure {
             Failure::Address(error) => format!("文件地址错误：{error}"),
             Failure::NoFile(name) => format!("该版本的卡无文件 {name}"),
             Failure::NoItem(name) => format!("文件中无数据项 {name}"),
+            Failure::ItemsMissing(name) => {
+                format!("文件 {name} 按数据项读写，地址须写明数据项，如“{name}|09|$”")
+            }
+            Failure::ItemsTooMany(name) => {
+                format!("文件 {name} 无数据项，地址应为“{name}|$”或“{name}$”")
+            }
             Failure::Value(name, error) => format!("{name} 的值错误：{error}"),
             Failure::NoPin => "个人密码应为4至16位数字".into(),
             Failure::Malformed(_) => "卡内数据无效".into(),

@@ -51,7 +51,7 @@ pub use read::BaseData;
 
 use crate::encode::{self, hexadecimal};
 use crate::numbers;
-use crate::profile::{Directory, File, Key, Profile, Report, Rule, SpecVersion};
+use crate::profile::{Directory, File, Key, Kind, Profile, Report, Rule, SpecVersion};
 use crate::wire::{self, Answer};
 use cardlab::apdu::{Class, Command, Sw};
 use cardlab::crypto::derive::Region;
@@ -503,7 +503,26 @@ impl<'t> Terminal<'t> {
         Ok(encode::decode_digits(&value).text().to_owned())
     }
 
-    /// The directory and the file of an address, in the card's layout.
+    /// The directory and the file of an address, in the card's layout; its items stand
+    /// where the file has items, and nowhere else.
+    fn place_whole(
+        &self,
+        visit: &Visit,
+        address: &FileAddress,
+    ) -> Result<(&'t Directory, &'t File), Failure> {
+        let (directory, file) = self.place(visit, &address.directory, address.fid)?;
+        let by_items = matches!(
+            file.kind,
+            Kind::LinearFixed { .. } | Kind::LinearVariable { .. }
+        );
+        match (by_items, address.items.is_empty()) {
+            (true, true) => Err(Failure::ItemsMissing(address.name())),
+            (false, false) => Err(Failure::ItemsTooMany(address.name())),
+            _ => Ok((directory, file)),
+        }
+    }
+
+    /// The directory and the file of this name, in the card's layout.
     fn place(
         &self,
         visit: &Visit,

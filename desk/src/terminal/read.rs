@@ -82,13 +82,14 @@ impl Terminal<'_> {
     /// iReadCard: the values at an address, in its order.
     ///
     /// # Errors
-    /// [`Failure`], in the order of the module's head; then for each file in turn what
-    /// its directory, its key, the PIN, and the file refuse.
+    /// [`Failure`], in the order of the module's head; then for each file in turn whether
+    /// it is there and has items where the address does, and what its directory, its key,
+    /// the PIN, and the file refuse.
     pub fn read(&mut self, by: AuthType, address: &Address) -> Result<Data, Failure> {
         let mut visit = self.begin(false)?;
         let mut data = Data::default();
         for address in address.files() {
-            let (directory, file) = self.place(&visit, &address.directory, address.fid)?;
+            let (directory, file) = self.place_whole(&visit, address)?;
             self.open(&mut visit, directory, file, by)?;
             data.0.push(FileData {
                 name: address.name(),

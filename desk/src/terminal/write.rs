@@ -19,9 +19,9 @@ impl Terminal<'_> {
     ///
     /// # Errors
     /// [`Failure::Differs`] where data and address do not agree, [`Failure`] in the
-    /// order of the module's head, [`Failure::NoFile`], [`Failure::NoItem`],
-    /// [`Failure::Value`]; then for each file in turn what its directory, its key, the
-    /// PIN, and the file refuse.
+    /// order of the module's head, [`Failure::NoFile`], [`Failure::ItemsMissing`],
+    /// [`Failure::ItemsTooMany`], [`Failure::NoItem`], [`Failure::Value`]; then for each
+    /// file in turn what its directory, its key, the PIN, and the file refuse.
     pub fn write(&mut self, address: &Address, data: &Data) -> Result<(), Failure> {
         let files = address.files();
         let agree = files.len() == data.0.len()
@@ -37,7 +37,7 @@ impl Terminal<'_> {
         let mut visit = self.begin(false)?;
         let mut plan = Vec::new();
         for (address, data) in files.iter().zip(&data.0) {
-            let (directory, file) = self.place(&visit, &address.directory, address.fid)?;
+            let (directory, file) = self.place_whole(&visit, address)?;
             let mut commands: Vec<([u8; 4], Vec<u8>)> = Vec::new();
             match (file.kind, &data.values[..]) {
                 (Kind::Transparent { size_bytes }, [value]) => {
