@@ -1052,6 +1052,16 @@ fn a_blocked_application_is_no_candidate_until_the_bank_unblocks_it() {
     );
     assert!(unblocked.done, "{:?}", unblocked.steps);
     assert_eq!(bench.pay(&sale(100)).end, APPROVED_OFFLINE);
+    let again = activate(
+        &mut bench.icc,
+        &bench.terminal,
+        &sale(0),
+        &AID,
+        &mut bench.bank,
+    );
+    let end = again.steps.last().unwrap();
+    assert!(!again.done && end.en.contains("as it was"), "{}", end.en);
+    assert_eq!(bench.pay(&sale(100)).end, APPROVED_OFFLINE);
 }
 
 #[test]

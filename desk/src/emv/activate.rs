@@ -49,8 +49,8 @@ pub fn activate(
             format!("中止：{}", why.words_zh()),
         ),
         (false, None) => (
-            "the application is not active".to_owned(),
-            "金融应用未激活".to_owned(),
+            "nothing is changed: the application is as it was".to_owned(),
+            "未作更改，金融应用保持原状态".to_owned(),
         ),
     };
     steps.push(Step {
