@@ -2,6 +2,7 @@
 
 use crate::kept::Kept;
 use anyhow::Context as _;
+use cardlab::icc::Icc as _;
 use cardlab::os::Card;
 use cardlab_desk::issue;
 use cardlab_desk::profile::Profile;
@@ -26,6 +27,9 @@ pub(crate) struct Which {
     /// card was issued with
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
+    /// The profile where none is named.
+    #[arg(skip = PROFILE.to_owned())]
+    default: String,
 }
 
 /// Whether the PSAM is there too, on the command line.
@@ -77,7 +81,16 @@ impl Which {
     /// The card, without power.
     pub(crate) fn card(&self) -> anyhow::Result<Kept> {
         match &self.image {
-            Some(path) => Kept::open(path),
+            Some(path) => {
+                let mut card = Kept::open(path)?;
+                if self.profile.is_some()
+                    && let Ok(atr) = card.power_on()
+                {
+                    must_be_of(&self.profile()?.0, &atr)?;
+                    card.power_off();
+                }
+                Ok(card)
+            }
             None => {
                 let (profile, seed) = self.profile()?;
                 Ok(Kept::nowhere(issued(&profile, seed)?))
@@ -87,7 +100,7 @@ impl Which {
 
     /// The same, with another profile where none is named.
     pub(crate) fn defaulting_to(mut self, profile: &str) -> Which {
-        self.profile.get_or_insert_with(|| profile.to_owned());
+        profile.clone_into(&mut self.default);
         self
     }
 
@@ -103,7 +116,7 @@ impl Which {
 
     /// The profile that it is issued from, and the seed.
     pub(crate) fn profile(&self) -> anyhow::Result<(Profile, u64)> {
-        let name = self.profile.as_deref().unwrap_or(PROFILE);
+        let name = self.profile.as_ref().unwrap_or(&self.default);
         Ok((load(name)?, self.seed))
     }
 
@@ -115,6 +128,19 @@ impl Which {
         }
         self.profile().map(|(profile, _)| Some(profile))
     }
+}
+
+/// Refuses a profile that a card with this ATR was not issued from.
+pub(crate) fn must_be_of(profile: &Profile, atr: &[u8]) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        atr == profile.atr,
+        "the image was not issued from {}: its card answers with the ATR {}, the profile says {}; \
+         name the right one with --profile",
+        profile.id,
+        hex::encode_upper(atr),
+        hex::encode_upper(&profile.atr)
+    );
+    Ok(())
 }
 
 /// A profile by name or path; all that is wrong with it is in the error.

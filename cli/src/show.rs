@@ -3,7 +3,7 @@
 //! It works on a copy, so the card stays as it is: where a file asks for the PIN, the
 //! copy's initial PIN is used, and where that was changed, a key that opens it too.
 
-use crate::card::Which;
+use crate::card::{self, Which};
 use crate::{explain, subject};
 use cardlab::apdu::Sw;
 use cardlab::icc::Icc;
@@ -47,15 +47,7 @@ impl Show {
         let mut card = self.which.card()?;
         let mut out = io::stdout().lock();
         let atr = card.power_on()?;
-        if atr != profile.atr {
-            anyhow::bail!(
-                "the image was not issued from {}: its card answers with the ATR {}, the profile \
-                 says {}; name the right one with --profile",
-                profile.id,
-                hex::encode_upper(&atr),
-                hex::encode_upper(&profile.atr)
-            );
-        }
+        card::must_be_of(&profile, &atr)?;
         writeln!(out, "ATR {}", hex::encode_upper(&atr))?;
         if let Ok(atr) = Atr::parse(&atr) {
             for line in atr.to_string().lines() {
