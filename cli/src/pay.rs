@@ -25,7 +25,12 @@ pub(crate) struct Pay {
     #[command(flatten)]
     which: Which,
     /// How much, in yuan
-    #[arg(long, value_name = "YUAN", required_unless_present = "activate")]
+    #[arg(
+        long,
+        value_name = "YUAN",
+        required_unless_present = "activate",
+        allow_negative_numbers = true
+    )]
     amount: Option<Fen>,
     /// The merchant insists on asking the bank 要求联机
     #[arg(long, conflicts_with_all = ["offline", "ecash"])]

@@ -726,6 +726,13 @@ fn a_profile_over_another_has_a_name_of_its_own() {
 }
 
 #[test]
+fn a_datum_of_the_wrong_form_is_told_once() {
+    let report = refused(&over(r#""data": { "DF01EF08|2B": 1 }"#));
+    let found: Vec<_> = report.problems().iter().map(|p| p.kind).collect();
+    assert_eq!(found, [ProblemKind::Form], "{report}");
+}
+
+#[test]
 fn a_profile_that_extends_itself_is_refused() {
     let path = std::env::temp_dir().join(format!("cardlab-circle-{}.json", std::process::id()));
     let name = path.file_name().unwrap().to_str().unwrap();

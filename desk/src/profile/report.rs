@@ -147,6 +147,12 @@ impl Problems {
             .collect();
         problems.sort_by_key(|problem| (problem.source, problem.bytes.start));
         problems.dedup();
+        // What has the wrong form is met again by whoever reads its value.
+        problems.dedup_by(|later, first| {
+            later.kind == Kind::Form
+                && first.kind == Kind::Form
+                && (later.source, &later.bytes) == (first.source, &first.bytes)
+        });
         Report { sources, problems }
     }
 }
