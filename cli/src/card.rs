@@ -8,6 +8,7 @@ use cardlab_desk::issue;
 use cardlab_desk::profile::Profile;
 use cardlab_desk::sam::{Level, Outfit, Sam};
 use clap::{Args, ValueEnum};
+use std::cell::OnceCell;
 use std::path::PathBuf;
 
 /// The profile that is used where none is named.
@@ -30,6 +31,9 @@ pub(crate) struct Which {
     /// The profile where none is named.
     #[arg(skip = PROFILE.to_owned())]
     default: String,
+    /// The profile, once it was read.
+    #[arg(skip)]
+    read: OnceCell<Profile>,
 }
 
 /// Whether the PSAM is there too, on the command line.
@@ -116,8 +120,14 @@ impl Which {
 
     /// The profile that it is issued from, and the seed.
     pub(crate) fn profile(&self) -> anyhow::Result<(Profile, u64)> {
-        let name = self.profile.as_ref().unwrap_or(&self.default);
-        Ok((load(name)?, self.seed))
+        let profile = match self.read.get() {
+            Some(read) => read.clone(),
+            None => {
+                let read = load(self.profile.as_ref().unwrap_or(&self.default))?;
+                self.read.get_or_init(|| read).clone()
+            }
+        };
+        Ok((profile, self.seed))
     }
 
     /// The profile that it is sure to be issued from: not the default one, where it lies

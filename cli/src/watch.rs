@@ -25,13 +25,15 @@ impl Known {
     pub(crate) fn of(which: &Which) -> anyhow::Result<Known> {
         let profile = which.known_profile()?;
         let has_some = profile.as_ref().is_some_and(|p| p.certificates.is_some());
-        let authority = Authority::new(TestRoot::from_seed(which.seed()));
+        let authority = || {
+            Authority::new(TestRoot::from_seed(which.seed()))?
+                .certificate()
+                .ok()
+        };
         Ok(Known {
             profile,
             as_issued: !which.is_kept(),
-            authority: authority
-                .filter(|_| has_some)
-                .and_then(|authority| authority.certificate().ok()),
+            authority: has_some.then(authority).flatten(),
             seed: (!which.is_kept()).then(|| which.seed()),
         })
     }
