@@ -226,3 +226,41 @@ mod rsa {
         bencher.bench_local(|| key.apply(black_box(&message)).unwrap());
     }
 }
+
+/// The SM2 in one of the second set.
+mod sm2 {
+    use super::{Bencher, black_box};
+    use cardlab::crypto::Random;
+    use cardlab::crypto::sm2::PrivateKey;
+
+    const DIGEST: [u8; 32] = [7; 32];
+
+    fn key() -> PrivateKey {
+        PrivateKey::from_bytes(&[0x39; 32]).unwrap()
+    }
+
+    #[divan::bench]
+    fn private(bencher: Bencher<'_, '_>) {
+        let (key, random, mut draws) = (key(), Random::new(&[1; 16]), 0);
+        bencher.bench_local(|| {
+            key.sign(black_box(&DIGEST), &mut |into| {
+                draws = random.fill(draws, into);
+            })
+            .unwrap()
+        });
+    }
+
+    #[divan::bench]
+    fn public_of_private(bencher: Bencher<'_, '_>) {
+        let key = key();
+        bencher.bench_local(|| black_box(&key).public_key());
+    }
+
+    #[divan::bench]
+    fn public(bencher: Bencher<'_, '_>) {
+        let key = key();
+        let signature = key.sign(&DIGEST, &mut |into| into.fill(9)).unwrap();
+        let public = key.public_key();
+        bencher.bench_local(|| assert!(public.verify(black_box(&DIGEST), &signature)));
+    }
+}

@@ -1,21 +1,18 @@
 //! Data authentication of the card, authentication of the issuer, and challenges.
 //!
-//! What is signed is '6A', format '05', the dynamic data, filled with 'BB', a hash over
-//! all this and the terminal's own data, and 'BC'. The dynamic number is the ATC.
-//!
 //! Failures of the issuer to authenticate are counted before anything is compared and
 //! outlive every loss of power; a hundred in a row lock the command for good.
 //!
-//! Source: JR/T 0025.7 (security), by public material; EMV 4.3 Book 2, 6.5, 6.6 and 8.2,
-//! tables 15 and 19.
+//! Source: JR/T 0025.7 (security), by public material; EMV 4.3 Book 2, 6.5 and 8.2.
 
 use super::Debit;
 use super::cryptogram::{AIP_DDA, Purpose, is_approval};
 use super::data::name;
+use super::signature::SIGNED_LEN_MAX;
 use super::state::{Cvr, Events, Phase};
 use cardlab::apdu::Sw;
 use cardlab::applet::{Ctx, Outcome, Reply};
-use cardlab::crypto::{RsaPrivate, Sha1, equal, pboc};
+use cardlab::crypto::{equal, pboc};
 use cardlab::tag;
 use cardlab::tlv::{Dol, Writer};
 
@@ -39,56 +36,17 @@ impl Debit {
         if list.filled_len() != data.len() {
             return Err(Sw::WRONG_LENGTH);
         }
-        let [high, low] = ctx.get(&self.transaction.atc).to_be_bytes();
-        let signature = self.sign(ctx, &[2, high, low], data)?;
-        let mut answer = [0; 272];
+        let mut room = [0; SIGNED_LEN_MAX];
+        let signed = self.sign_dynamic(ctx, data, &mut room)?;
+        let mut answer = [0; SIGNED_LEN_MAX + 4];
         let mut writer = Writer::fixed(&mut answer);
-        writer.object(tag!(0x80), &signature);
+        writer.object(tag!(0x80), signed);
         let len = writer.finish().map_err(|_| Sw::NO_DIAGNOSIS)?;
         ctx.answer(answer.get(..len).unwrap_or_default());
         let cvr = self.transaction.cvr(ctx) | Cvr::DDA_PERFORMED;
         self.transaction.set_cvr(ctx, cvr);
         self.transaction.set_phase(ctx, Phase::Proven);
         Ok(Reply::OK)
-    }
-
-    /// The signature over dynamic data and what the terminal added.
-    ///
-    /// # Errors
-    /// '6985' where there is no key, or one that is too short.
-    pub(super) fn sign(
-        &self,
-        ctx: &Ctx<'_>,
-        dynamic: &[u8],
-        terminal: &[u8],
-    ) -> Result<Vec<u8>, Sw> {
-        let key = self.rsa(ctx, name::DGI_8201_RSA)?;
-        let mut message = vec![0xBB; key.modulus_len()];
-        let dynamic_len = u8::try_from(dynamic.len()).map_err(|_| Sw::CONDITIONS_NOT_MET)?;
-        let head = [0x6A, 0x05, 0x01, dynamic_len];
-        let (body, tail) = message
-            .split_last_chunk_mut::<21>()
-            .ok_or(Sw::CONDITIONS_NOT_MET)?;
-        let room = body.get_mut(..head.len() + dynamic.len());
-        let room = room.ok_or(Sw::CONDITIONS_NOT_MET)?;
-        room[..head.len()].copy_from_slice(&head);
-        room[head.len()..].copy_from_slice(dynamic);
-        let hashed = body.get(1..).unwrap_or_default();
-        let hash = Sha1::new().chain(hashed).chain(terminal).finish();
-        tail[..20].copy_from_slice(&hash);
-        tail[20] = 0xBC;
-        key.apply(&message).ok_or(Sw::CONDITIONS_NOT_MET)
-    }
-
-    /// The RSA key whose five numbers lie from this name on.
-    ///
-    /// # Errors
-    /// '6985' where there is none.
-    pub(super) fn rsa(&self, ctx: &Ctx<'_>, first: u16) -> Result<RsaPrivate, Sw> {
-        let number = |index| self.element(ctx, first + index);
-        let (q_inverse, dq, dp, q, p) =
-            (number(0)?, number(1)?, number(2)?, number(3)?, number(4)?);
-        RsaPrivate::new(&p, &q, &dp, &dq, &q_inverse).ok_or(Sw::CONDITIONS_NOT_MET)
     }
 
     /// GET CHALLENGE: a random number, good for the very next command.

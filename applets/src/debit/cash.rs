@@ -13,6 +13,22 @@ use cardlab::apdu::Sw;
 use cardlab::applet::Ctx;
 
 impl Path {
+    /// The processing options.
+    pub(super) const fn options(self) -> u16 {
+        match self {
+            Path::Account => name::DGI_9104_OPTIONS,
+            Path::Cash | Path::SecondCash => name::DGI_9203_CASH_OPTIONS,
+        }
+    }
+
+    /// Those of the set with SM2.
+    pub(super) const fn sm_options(self) -> u16 {
+        match self {
+            Path::Account => name::DGI_9114_SM_OPTIONS,
+            Path::Cash | Path::SecondCash => name::DGI_9213_SM_CASH_OPTIONS,
+        }
+    }
+
     /// The balance that it spends.
     const fn balance(self) -> u16 {
         match self {

@@ -24,10 +24,11 @@ use super::Debit;
 use super::command::Cryptogram;
 use super::data::{Amount, Switches, Value, in_list, name};
 use super::risk::{self, Answered, Count, DefaultAction, Facts, Sum, Verdict};
+use super::signature::SIGNED_LEN_MAX;
 use super::state::{Cvr, Events, Life, Path, Phase};
 use cardlab::apdu::Sw;
 use cardlab::applet::{Ctx, Outcome, Reply};
-use cardlab::crypto::{Expanded, Key, Sha1, pboc};
+use cardlab::crypto::{Expanded, Key, pboc};
 use cardlab::tag;
 use cardlab::tlv::{Dol, Writer};
 use zeroize::Zeroize;
@@ -328,23 +329,16 @@ impl Debit {
                 .object(tag!(0x9F10), &issuer);
             let len = objects.finish().map_err(|_| Sw::NO_DIAGNOSIS)?;
             let plain = plain.get(..len).unwrap_or_default();
-            let hash = hashed
-                .iter()
-                .fold(Sha1::new(), |hash, part| hash.chain(part));
-            let hash = hash.chain(plain).finish();
-            let mut dynamic = [0; 32];
-            dynamic[0] = 2;
-            dynamic[1..3].copy_from_slice(&atc.to_be_bytes());
-            dynamic[3..4].copy_from_slice(&information);
-            dynamic[4..12].copy_from_slice(&cryptogram);
-            dynamic[12..].copy_from_slice(&hash);
+            let hashed = hashed.iter().copied().chain([plain]);
             let number = told.value(name::TAG_9F37_UNPREDICTABLE).unwrap_or_default();
-            let signature = self.sign(ctx, &dynamic, number)?;
+            let mut room = [0; SIGNED_LEN_MAX];
+            let signature =
+                self.sign_combined(ctx, information[0], &cryptogram, hashed, number, &mut room)?;
             writer.nested(tag!(0x77), |writer| {
                 writer
                     .object(tag!(0x9F27), &information)
                     .object(tag!(0x9F36), &atc.to_be_bytes())
-                    .object(tag!(0x9F4B), &signature)
+                    .object(tag!(0x9F4B), signature)
                     .object(tag!(0x9F10), &issuer);
             });
         } else {

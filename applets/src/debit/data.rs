@@ -43,6 +43,10 @@ bitflags! {
         /// The transaction counter counts at the first GENERATE AC and not at GET
         /// PROCESSING OPTIONS.
         const COUNTS_AT_FIRST_AC = 0x0020;
+        /// Experimental: what the terminal told for a signature by SM2 is sent back before
+        /// the signature, and not only signed. Two public tools differ in it; a published
+        /// message of a combined authentication is as without.
+        const SM2_NUMBER_WITHIN = 0x0040;
     }
 }
 
@@ -105,7 +109,9 @@ pub(super) mod name {
     /// The same for SM4.
     pub(in crate::debit) const DGI_8030_SM4_KEYS: u16 = 0x8030;
     pub(in crate::debit) const DGI_9030_SM4_CHECKS: u16 = 0x9030;
-    /// The RSA key that proves the card; five numbers from here on.
+    /// The SM2 key that proves the card, and the digest of its owner's identity.
+    pub(in crate::debit) const DGI_8100_SM2: u16 = 0x8100;
+    /// The RSA key that does; five numbers from here on.
     pub(in crate::debit) const DGI_8201_RSA: u16 = 0x8201;
     /// The RSA key for PINs, where it is another.
     pub(in crate::debit) const DGI_8301_PIN_RSA: u16 = 0x8301;
@@ -114,6 +120,10 @@ pub(super) mod name {
     pub(in crate::debit) const DGI_9102_FCI: u16 = 0x9102;
     pub(in crate::debit) const DGI_9103_FCI_CONTACTLESS: u16 = 0x9103;
     pub(in crate::debit) const DGI_9104_OPTIONS: u16 = 0x9104;
+    /// The same of the set with SM2, and in it for e-cash and without contacts.
+    pub(in crate::debit) const DGI_9114_SM_OPTIONS: u16 = 0x9114;
+    pub(in crate::debit) const DGI_9213_SM_CASH_OPTIONS: u16 = 0x9213;
+    pub(in crate::debit) const DGI_9217_SM_OPTIONS_QPBOC: u16 = 0x9217;
     pub(in crate::debit) const DGI_9200_DISCRETIONARY: u16 = 0x9200;
     pub(in crate::debit) const DGI_9203_CASH_OPTIONS: u16 = 0x9203;
     pub(in crate::debit) const DGI_9206_OPTIONS_MSD: u16 = 0x9206;

@@ -6,11 +6,11 @@
 //! | 80    | A8  | GET PROCESSING OPTIONS | `process.rs`      |
 //! | 00    | B2  | READ RECORD            | `process.rs`, `log.rs` |
 //! | 80    | CA  | GET DATA               | `process.rs`      |
-//! | 00    | 88  | INTERNAL AUTHENTICATE  | `authenticate.rs` |
+//! | 00    | 88  | INTERNAL AUTHENTICATE  | `authenticate.rs`, `signature.rs` |
 //! | 00    | 82  | EXTERNAL AUTHENTICATE  | `authenticate.rs` |
 //! | 00    | 84  | GET CHALLENGE          | `authenticate.rs` |
 //! | 00    | 20  | VERIFY                 | `pin.rs`          |
-//! | 80    | AE  | GENERATE AC            | `cryptogram.rs`, `risk.rs`, `cash.rs` |
+//! | 80    | AE  | GENERATE AC            | `cryptogram.rs`, `risk.rs`, `cash.rs`, `signature.rs` |
 //! | 84    | 1E 18 16 24 | scripts that block, unblock, change the PIN | `script.rs` |
 //! | 04    | DA DC | PUT DATA, UPDATE RECORD | `script.rs`    |
 //! | 80 84 | E2  | STORE DATA             | `personalise.rs`  |
@@ -30,6 +30,11 @@
 //! the bank sends APPLICATION UNBLOCK under a MAC that only it can make. So nobody at the
 //! social security desk can activate it, and its PIN and life are its own.
 //!
+//! Experimental: a second set of keys beside triple DES and RSA, the domestic ciphers,
+//! for a terminal that says 'DF69' 01 in the PDOL. SM4 then makes the sums where its keys
+//! were personalised; where the set has processing options as well, these stand for the
+//! others, and SM2 makes the signatures. PINs stay enciphered under RSA.
+//!
 //! Contacts only: what is personalised for a contactless reader is kept and not used.
 //!
 //! Source: JR/T 0025.4, .5, .6, .7, .12, .13 (PBOC 3.0), by public material on cards and
@@ -46,6 +51,7 @@ mod pin;
 mod process;
 mod risk;
 mod script;
+mod signature;
 mod state;
 
 use cardlab::aid::Aid;

@@ -11,17 +11,28 @@
 //! | 0DXX, 0EXX   | internal data elements, one after the other                   |
 //! | 8000, 9000   | keys for cryptograms, MACs, enciphering; their check values   |
 //! | 8030, 9030   | the same for SM4                                              |
+//! | 8100         | SM2: the private key, 32 bytes                                |
 //! | 8201 to 8205 | RSA: q⁻¹, d mod q−1, d mod p−1, q, p, each with '80' and '00' behind |
 //! | 8301 to 8305 | the same of a key for PINs alone                              |
 //! | 8010, 9010   | PIN block; tries left, tries in all                           |
 //! | 9102, 9103   | FCI: the template 'A5', for contacts and without              |
 //! | 9104, 9203, 9206, 9207 | processing options: account, e-cash, two without contacts |
+//! | 9114, 9213, 9217 | the same with SM2: account, e-cash, without contacts      |
 //! | 9200         | issuer application data, '9F10', as a template                |
 //!
 //! The checks: the state '6985', the block's number '6A86', then each grouping: '6A88'
 //! for one that is not in the table, '6A80' for data that are none of it or do not
 //! match their check value; with the last block '6A80' where one was cut short, '6985'
 //! where something is missing.
+//!
+//! The last block asks for FCI, options of the account, keys with their check values,
+//! issuer application data, CDOL1 and CDOL2; for a PIN with its tries, or neither; for the
+//! records that the locators name; for the RSA key and the DDOL where options offer what
+//! needs them, or the SM2 key where those with SM2 do; beside 9114 for 8030 and 9030,
+//! beside 9213 for 9114 and 9203.
+//!
+//! The groupings with SM2 are experimental: one public tool numbers them so, and what
+//! 9114, 9213 and 9217 hold is inferred from the groupings that they take the place of.
 //!
 //! Before the card is SECURED the data may come in the clear, as at a card maker's, or
 //! in a session with the issuer domain of any level; from then on they ask for one with
@@ -34,7 +45,7 @@
 use super::Debit;
 use super::command::Block;
 use super::data::{self, Elements, Switches, name};
-use super::state::Life;
+use super::state::{Life, Path};
 use cardlab::apdu::{Command, Sw};
 use cardlab::applet::{CardLifeCycle, Ctx, Outcome, Plan, Reply, Transient};
 use cardlab::crypto::Key;
@@ -52,6 +63,18 @@ const INTERNAL_FILES: core::ops::RangeInclusive<u8> = 0x0D..=0x0E;
 const LOG_FILES: core::ops::RangeInclusive<u8> = 0x0B..=0x0C;
 /// Files whose records are templates '70'.
 const TEMPLATE_FILES: core::ops::RangeInclusive<u8> = 0x01..=0x0A;
+
+/// Groupings of the set with SM2, and what each asks for.
+const COMPANIONS: [(u16, &[u16]); 2] = [
+    (
+        name::DGI_9114_SM_OPTIONS,
+        &[name::DGI_8030_SM4_KEYS, name::DGI_9030_SM4_CHECKS],
+    ),
+    (
+        name::DGI_9213_SM_CASH_OPTIONS,
+        &[name::DGI_9203_CASH_OPTIONS, name::DGI_9114_SM_OPTIONS],
+    ),
+];
 
 /// Whether a file can be a log.
 pub(super) fn is_log_file(sfi: u8) -> bool {
@@ -253,15 +276,21 @@ impl Debit {
                 self.adopt_fci(ctx, data)
             }
             name::DGI_9103_FCI_CONTACTLESS => store_fci(ctx, &self.elements, number, data),
-            name::DGI_9104_OPTIONS | name::DGI_9203_CASH_OPTIONS => {
+            name::DGI_9104_OPTIONS
+            | name::DGI_9203_CASH_OPTIONS
+            | name::DGI_9114_SM_OPTIONS
+            | name::DGI_9213_SM_CASH_OPTIONS => {
                 let of = |tag| tlv::find(data, &[tag]).ok().flatten().map(<[u8]>::len);
                 let (aip, afl) = (of(tag!(0x82)), of(tag!(0x94)));
-                if aip != Some(2) || !afl.is_some_and(|len| len > 0 && len % 4 == 0) {
+                let right = aip == Some(2) && afl.is_some_and(|len| len > 0 && len % 4 == 0);
+                if !right || data.len() > 255 {
                     return Err(Sw::WRONG_DATA);
                 }
                 self.elements.put(ctx, number, data)
             }
-            name::DGI_9206_OPTIONS_MSD | name::DGI_9207_OPTIONS_QPBOC => {
+            name::DGI_9206_OPTIONS_MSD
+            | name::DGI_9207_OPTIONS_QPBOC
+            | name::DGI_9217_SM_OPTIONS_QPBOC => {
                 all_objects(data)?;
                 self.elements.put(ctx, number, data)
             }
@@ -270,6 +299,7 @@ impl Debit {
             | name::DGI_9000_CHECKS
             | name::DGI_8030_SM4_KEYS
             | name::DGI_9030_SM4_CHECKS => self.store_keys(ctx, number, data),
+            name::DGI_8100_SM2 => self.store_sm2(ctx, data),
             name::DGI_8201_RSA..=0x8205 | name::DGI_8301_PIN_RSA..=0x8305 => {
                 let value = unpadded(data).ok_or(Sw::WRONG_DATA)?;
                 self.elements.put(ctx, number, value)
@@ -449,7 +479,11 @@ impl Debit {
         let has = |number: &u16| self.elements.has(ctx, *number);
         // A PIN and its tries come both or not at all.
         let pin_is_whole = has(&name::DGI_9010_PIN_TRIES) == self.pin.is_set(ctx);
-        if !needed.iter().all(has) || !pin_is_whole || !self.has_what_it_offers(ctx) {
+        let sm_is_whole = COMPANIONS
+            .iter()
+            .all(|(number, others)| !has(number) || others.iter().all(has));
+        let is_whole = needed.iter().all(has) && pin_is_whole && sm_is_whole;
+        if !is_whole || !self.has_what_it_offers(ctx) {
             return Err(Sw::CONDITIONS_NOT_MET);
         }
         self.payments.create(ctx, &self.elements)?;
@@ -474,10 +508,11 @@ impl Debit {
     /// Whether the records that the locators name are there, and the keys and lists for
     /// the data authentication that the profiles offer.
     fn has_what_it_offers(&self, ctx: &Ctx<'_>) -> bool {
-        [name::DGI_9104_OPTIONS, name::DGI_9203_CASH_OPTIONS]
+        [Path::Account, Path::Cash]
             .into_iter()
-            .filter_map(|number| self.elements.value(ctx, number))
-            .all(|options| {
+            .flat_map(|path| [(path.options(), false), (path.sm_options(), true)])
+            .filter_map(|(number, by_sm2)| Some((self.elements.value(ctx, number)?, by_sm2)))
+            .all(|(options, by_sm2)| {
                 let of = |tag| tlv::find(&options, &[tag]).ok().flatten();
                 let (aip, afl) = (of(tag!(0x82)), of(tag!(0x94)).unwrap_or_default());
                 let offers = |bits: u8| aip.is_some_and(|aip| aip[0] & bits != 0);
@@ -489,8 +524,12 @@ impl Debit {
                 });
                 let dynamic = offers(0x20);
                 let signs = dynamic || offers(0x01);
+                let has_key = || match by_sm2 {
+                    false => self.rsa(ctx, name::DGI_8201_RSA).is_ok(),
+                    true => self.elements.has(ctx, name::DGI_8100_SM2),
+                };
                 records
-                    && (!signs || self.rsa(ctx, name::DGI_8201_RSA).is_ok())
+                    && (!signs || has_key())
                     && (!dynamic || self.elements.has(ctx, name::TAG_9F49_DDOL))
             })
     }

@@ -3,6 +3,10 @@
 //! A transaction begins with GET PROCESSING OPTIONS, once for each SELECT. It counts at
 //! once, before anything is answered, and no refusal or loss of power takes that back.
 //!
+//! A terminal that asks for the second set, 'DF69' 01, gets it as far as it was
+//! personalised: SM4 alone, or with it the processing options of the path in that set
+//! and SM2. The path is chosen by the same rules in both.
+//!
 //! Records can be read while the application is blocked: the bank has to know the
 //! account to activate or unblock it.
 //!
@@ -11,7 +15,7 @@
 
 use super::Debit;
 use super::data::{self, Switches, in_list, name};
-use super::state::{Events, Path, Phase};
+use super::state::{Events, Phase};
 use cardlab::apdu::Sw;
 use cardlab::applet::{Ctx, Outcome, Reply};
 use cardlab::tag;
@@ -51,13 +55,15 @@ impl Debit {
             return Err(Sw::CONDITIONS_NOT_MET);
         }
         let path = self.path_for(ctx, &list, given);
-        let options = self.element(
-            ctx,
-            match path {
-                Path::Account => name::DGI_9104_OPTIONS,
-                Path::Cash | Path::SecondCash => name::DGI_9203_CASH_OPTIONS,
-            },
-        )?;
+        let wants_sm = in_list(&list, given, name::TAG_DF69_SM) == Some(&[0x01]);
+        let by_sm4 = wants_sm && self.elements.has(ctx, name::DGI_8030_SM4_KEYS);
+        let by_sm2 = by_sm4 && self.elements.has(ctx, path.sm_options());
+        let options = if by_sm2 {
+            path.sm_options()
+        } else {
+            path.options()
+        };
+        let options = self.element(ctx, options)?;
         let of = |tag| tlv::find(&options, &[tag]).ok().flatten();
         let aip = of(tag!(0x82)).and_then(|aip| aip.try_into().ok());
         let aip: [u8; 2] = aip.ok_or(Sw::CONDITIONS_NOT_MET)?;
@@ -70,9 +76,11 @@ impl Debit {
         }
         ctx.set(&self.transaction.aip, aip);
         self.transaction.set_path(ctx, path);
-        let wants_sm4 = in_list(&list, given, name::TAG_DF69_SM) == Some(&[0x01]);
-        if wants_sm4 && self.elements.has(ctx, name::DGI_8030_SM4_KEYS) {
+        if by_sm4 {
             self.transaction.note(ctx, Events::SM4);
+        }
+        if by_sm2 {
+            self.transaction.note(ctx, Events::SM2);
         }
         self.transaction.set_phase(ctx, Phase::Initiated);
         let mut answer = [0; 260];

@@ -83,21 +83,23 @@ bitflags! {
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub(super) struct Events: u16 {
         /// EXTERNAL AUTHENTICATE was done.
-        const ISSUER_AUTHENTICATED = 0x01;
+        const ISSUER_AUTHENTICATED = 0x0001;
         /// And failed.
-        const ISSUER_FAILED = 0x02;
+        const ISSUER_FAILED = 0x0002;
         /// The response code in it was an approval.
-        const ISSUER_APPROVED = 0x04;
+        const ISSUER_APPROVED = 0x0004;
         /// A script with a wrong MAC: no others.
-        const SCRIPTS_CLOSED = 0x08;
+        const SCRIPTS_CLOSED = 0x0008;
         /// A script failed.
-        const SCRIPT_FAILED = 0x10;
+        const SCRIPT_FAILED = 0x0010;
         /// The last try at the PIN was spent.
-        const PIN_EXHAUSTED = 0x20;
+        const PIN_EXHAUSTED = 0x0020;
         /// That the PIN was blocked before was told.
-        const PIN_TOLD = 0x40;
+        const PIN_TOLD = 0x0040;
         /// SM4 makes the sums.
-        const SM4 = 0x80;
+        const SM4 = 0x0080;
+        /// SM2 makes the signatures, and the processing options are those of its set.
+        const SM2 = 0x0100;
     }
 }
 

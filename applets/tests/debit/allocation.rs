@@ -1,16 +1,17 @@
 //! Commands ask the host for no memory: the card has its own. RSA is the exception.
 
-use crate::support::{Bench, Deal, Recipe, SELECT, VERIFY, VERIFY_WRONG, bytes};
+use crate::support::{Bench, Deal, PROVE, Recipe, SELECT, VERIFY, VERIFY_WRONG, bytes};
 use cardlab::icc::Icc;
 
 #[test]
 fn commands_without_rsa_allocate_nothing() {
     let deal = Deal::of(1);
     let cash = deal.in_cash();
-    let mut bench = Bench::cleaned(&Recipe::new());
+    let by_sm2 = deal.in_sm();
+    let mut bench = Bench::cleaned(&Recipe::new().with_sm2());
     let fork = allocation_counter::measure(|| drop(bench.fork()));
     assert_ne!(fork.count_total, 0, "the counter counts");
-    let begin = |deal: &Deal| format!("80A80000 0B 8309 {} 00", deal.pdol());
+    let [begin, begin_cash, begin_by_sm2] = [deal, cash, by_sm2].map(|deal| bench.begins(&deal));
     let first = |p1: u8, deal: &Deal| format!("80AE{p1:02X}00 34 {} 00", deal.cdol1());
     let second = format!("80AE4000 22 {} 00", deal.cdol2("5933"));
     let mut answer = Vec::with_capacity(300);
@@ -18,7 +19,7 @@ fn commands_without_rsa_allocate_nothing() {
     for round in 0..2 {
         for command in [
             SELECT,
-            &begin(&deal),
+            &begin,
             "00B2010C 00",
             "00B2015C 00",
             "80CA9F79 00",
@@ -31,11 +32,15 @@ fn commands_without_rsa_allocate_nothing() {
             "04DA9F58 05 0000000000",
             &second,
             SELECT,
-            &begin(&deal),
+            &begin,
             &first(0x40, &deal),
             SELECT,
-            &begin(&cash),
+            &begin_cash,
             &first(0x40, &cash),
+            SELECT,
+            &begin_by_sm2,
+            PROVE,
+            &first(0x50, &by_sm2),
         ] {
             let apdu = bytes(command);
             let counted = allocation_counter::measure(|| {

@@ -6,6 +6,7 @@ mod model;
 mod personalise;
 mod power;
 mod script;
+mod sm2;
 mod sm4;
 mod support;
 mod transaction;

@@ -1,13 +1,20 @@
 //! The bank applet against a small model, over random transactions and cuts.
 //!
+//! The terminal asks for either set of keys as it likes, which changes no decision; every
+//! signature is checked.
+//!
 //! The model knows the rules of the specification and nothing of the card: it predicts
 //! every cryptogram's information, verification results and balance, and every status
 //! word. After a loss of power it holds every state that may be there, and lets go of
 //! those that an answer contradicts; one must be left.
 
-use crate::support::{Bench, Deal, Recipe, SELECT, VERIFY, VERIFY_WRONG, bytes};
+use crate::support::{
+    Bench, Deal, PROVE, Recipe, SELECT, VERIFY, VERIFY_WRONG, bytes, rsa, signature, signed_by_sm2,
+};
+use cardlab::crypto::Sha1;
 use cardlab::icc::Icc;
 use cardlab::memory::{Cut, Ending};
+use cardlab::{tag, tlv};
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop, prop_oneof, proptest};
 use proptest::sample::select;
 
@@ -18,6 +25,8 @@ const SUM_UPPER: u64 = 3_000;
 const LOWER: u16 = 4;
 const UPPER: u16 = 7;
 const FOREIGN: u8 = 2;
+/// Beside what is asked for: with a signature.
+const CDA: u8 = 0x10;
 
 /// What the card's issuer chose.
 #[derive(Clone, Copy, Debug)]
@@ -72,6 +81,7 @@ struct Now {
 enum Stage {
     Selected,
     Begun,
+    Proven,
     Online,
     Completed,
     Over,
@@ -88,6 +98,7 @@ struct State {
 enum Step {
     Select,
     Begin,
+    Prove,
     Verify(bool),
     First(u8),
     Authenticate { right: bool, code: &'static str },
@@ -109,8 +120,16 @@ enum Script {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Answer {
     Sw(u16),
-    Options { cash: bool },
-    Ac { cid: u8, cvr: [u8; 3], balance: u64 },
+    Options {
+        cash: bool,
+    },
+    Proof,
+    Ac {
+        signed: bool,
+        cid: u8,
+        cvr: [u8; 3],
+        balance: u64,
+    },
 }
 
 fn new_now() -> Now {
@@ -150,6 +169,15 @@ impl State {
                     && self.memory.tries > 0;
                 Answer::Options {
                     cash: next.now.cash,
+                }
+            }
+            Step::Prove => {
+                if self.now.stage == Stage::Begun && !self.memory.blocked {
+                    next.now.stage = Stage::Proven;
+                    next.now.cvr[2] |= 0x02;
+                    Answer::Proof
+                } else {
+                    Answer::Sw(0x6985)
                 }
             }
             Step::Verify(right) => {
@@ -225,8 +253,14 @@ impl State {
         self.memory.tries == 0 && !self.now.exhausted
     }
 
-    fn ac(&self, cid: u8) -> Answer {
+    /// A cryptogram, signed where that was asked for and it is no decline.
+    fn ac(&mut self, p1: u8, cid: u8) -> Answer {
+        let signed = p1 & CDA != 0 && cid & 0xC0 != 0;
+        if signed {
+            self.now.cvr[2] |= 0x02;
+        }
         Answer::Ac {
+            signed,
             cid,
             cvr: self.now.cvr,
             balance: self.memory.balance,
@@ -248,7 +282,7 @@ impl State {
     }
 
     fn first(&mut self, chosen: Chosen, deal: &Deal, p1: u8) -> Answer {
-        if self.now.stage != Stage::Begun {
+        if !matches!(self.now.stage, Stage::Begun | Stage::Proven) {
             return Answer::Sw(0x6985);
         }
         let is_foreign = deal.currency != "0156";
@@ -259,7 +293,7 @@ impl State {
         if self.memory.dda_failed {
             self.now.cvr[2] |= 0x04;
         }
-        let mut answer = p1;
+        let mut answer = p1 & !CDA;
         if self.now.cash {
             if self.memory.blocked {
                 answer = 0x00;
@@ -331,10 +365,10 @@ impl State {
                 }
                 self.remember(deal);
                 let cid = self.decline(chosen, false);
-                return self.ac(cid);
+                return self.ac(p1, cid);
             }
         }
-        self.ac(answer)
+        self.ac(p1, answer)
     }
 
     fn count(&mut self, deal: &Deal, approved: bool) {
@@ -356,6 +390,7 @@ impl State {
     fn second(&mut self, chosen: Chosen, deal: &Deal, p1: u8, code: &str) -> Answer {
         self.now.stage = Stage::Completed;
         self.now.cvr[0] &= 0x3F;
+        let asks = p1 & !CDA == 0x40;
         let (approved, for_issuer);
         if matches!(code, "5933" | "5A33") {
             self.now.cvr[0] |= 0x01;
@@ -368,7 +403,7 @@ impl State {
                 || velocity
                 || self.memory.last_online == 0 && chosen.says(1, 1)
                 || self.pin_blocked_before() && chosen.says(2, 5);
-            (approved, for_issuer) = (p1 == 0x40 && !decline, false);
+            (approved, for_issuer) = (asks && !decline, false);
             if approved {
                 self.count(deal, true);
             }
@@ -392,7 +427,7 @@ impl State {
                 }
             };
             let decline = self.memory.blocked || !good || against;
-            approved = p1 == 0x40 && !decline;
+            approved = asks && !decline;
             for_issuer = against && good && !self.memory.blocked;
             if satisfied {
                 self.memory.pending = false;
@@ -410,11 +445,11 @@ impl State {
         }
         if approved {
             self.now.cvr[0] |= 0x40;
-            return self.ac(0x40);
+            return self.ac(p1, 0x40);
         }
         self.remember(deal);
         let cid = self.decline(chosen, for_issuer);
-        self.ac(cid)
+        self.ac(p1, cid)
     }
 
     fn script(&mut self, script: Script, on_the_way: &mut Vec<Memory>) -> Answer {
@@ -422,7 +457,7 @@ impl State {
         let in_time = match self.now.stage {
             Stage::Online | Stage::Completed => true,
             Stage::Over => unblocks && (self.memory.blocked || self.memory.tries == 0),
-            Stage::Selected | Stage::Begun => false,
+            Stage::Selected | Stage::Begun | Stage::Proven => false,
         };
         if !in_time || self.now.closed || self.now.authenticated == Some(false) {
             return Answer::Sw(0x6985);
@@ -463,6 +498,20 @@ impl State {
     }
 }
 
+/// Looks whether a signature is the card's in the set that the terminal asked for.
+fn prove(signed: &[u8], deal: &Deal) {
+    if deal.sm {
+        signed_by_sm2(signed, "D64B8587");
+    } else {
+        let recovered = rsa().apply(signed).expect("a number");
+        assert_eq!((recovered[0], recovered[127]), (0x6A, 0xBC));
+        let hash = Sha1::new()
+            .chain(&recovered[1..107])
+            .chain(&bytes("D64B8587"));
+        assert_eq!(recovered[107..127], hash.finish());
+    }
+}
+
 fn approves(code: &str) -> bool {
     matches!(code, "3030" | "3130" | "3131" | "3031" | "3032" | "5931")
 }
@@ -477,6 +526,7 @@ struct Pair {
 impl Pair {
     fn new(chosen: Chosen) -> Pair {
         let recipe = Recipe::new()
+            .with_sm2()
             .with("9F52", &format!("{:04X}", chosen.action))
             .with("9F56", if chosen.mandatory { "80" } else { "00" })
             .with("9F58", &format!("{LOWER:02X}"))
@@ -530,7 +580,8 @@ impl Pair {
         };
         match step {
             Step::Select => bytes(SELECT),
-            Step::Begin => bytes(&format!("80A80000 0B 8309 {} 00", deal.pdol())),
+            Step::Begin => bytes(&self.bench.begins(deal)),
+            Step::Prove => bytes(PROVE),
             Step::Verify(true) => bytes(VERIFY),
             Step::Verify(false) => bytes(VERIFY_WRONG),
             Step::First(p1) => bytes(&format!("80AE{p1:02X}00 34 {} 00", deal.cdol1())),
@@ -590,12 +641,21 @@ impl Pair {
             Step::Begin if sw == 0x9000 => Answer::Options {
                 cash: answer.len() > 16,
             },
+            Step::Prove if sw == 0x9000 => {
+                let signed = tlv::find(&answer, &[tag!(0x80)]).expect("an object");
+                prove(signed.expect("the template"), deal);
+                Answer::Proof
+            }
             Step::First(_) | Step::Second { .. } if sw == 0x9000 => {
+                if answer[0] == 0x77 {
+                    prove(&signature(&answer), deal);
+                }
                 let ac = self
                     .bench
                     .take_ac(&answer, deal, matches!(step, Step::First(_)));
                 let digits = hex::encode(&ac.issuer[10..15]);
                 Answer::Ac {
+                    signed: answer[0] == 0x77,
                     cid: ac.cid,
                     cvr: ac.issuer[4..7].try_into().expect("3 bytes"),
                     balance: digits.parse().expect("decimal digits"),
@@ -647,14 +707,14 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => Just(Vec::new()),
         1 => prop::collection::vec(script, 1..3),
     ];
-    let asked = select(vec![0x00, 0x40, 0x40, 0x40, 0x80, 0x80, 0x80]);
+    let asked = select(vec![0x00, 0x40, 0x40, 0x40 | CDA, 0x80, 0x80, 0x80 | CDA]);
     let authentication = prop_oneof![
         4 => select(vec![vec![true]]),
         1 => select(vec![vec![], vec![false], vec![true, true]]),
     ];
-    let second = select(vec![0x40, 0x40, 0x40, 0x00]);
+    let second = select(vec![0x40, 0x40, 0x40 | CDA, 0x00]);
     (
-        pins,
+        (pins, prop::bool::weighted(0.2)),
         asked,
         authentication,
         codes.clone(),
@@ -666,8 +726,20 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         prop::bool::weighted(0.9),
     )
         .prop_map(
-            |(pins, asked, authentication, code, same, other, second, early, late, finishes)| {
+            |(
+                (pins, proves),
+                asked,
+                authentication,
+                code,
+                same,
+                other,
+                second,
+                early,
+                late,
+                finishes,
+            )| {
                 let mut steps = vec![Step::Select, Step::Begin];
+                steps.extend(proves.then_some(Step::Prove));
                 steps.extend(pins.into_iter().map(Step::Verify));
                 steps.push(Step::First(asked));
                 if finishes {
@@ -693,13 +765,15 @@ fn deals() -> impl Strategy<Value = Deal> {
         select(vec!["0156", "0156", "0156", "0840"]),
         select(vec!["0156", "0156", "0156", "0840"]),
         select(vec!["0000040000", "0000040000", "4000000000", "0800000000"]),
+        any::<bool>(),
     )
-        .prop_map(|(amount, cash, currency, country, results)| Deal {
+        .prop_map(|(amount, cash, currency, country, results, sm)| Deal {
             amount,
             cash,
             currency,
             country,
             results,
+            sm,
         })
 }
 

@@ -1,7 +1,7 @@
 //! Personalisation, selection and the directory.
 
 use crate::support::{
-    Bench, Deal, Recipe, SELECT, SELECT_ISD, SELECT_PSE, VERIFY, bytes, grouping, install,
+    Bench, Deal, Recipe, SELECT, SELECT_ISD, SELECT_PSE, VERIFY, bytes, grouping, install, object,
     store_data,
 };
 use cardlab::apdu::Sw;
@@ -129,6 +129,24 @@ fn what_is_no_grouping_is_refused_and_changes_nothing() {
         let command = store_data(0, false, &grouping(number, &bytes(data)));
         assert_eq!(bench.send_bytes(&command).1, Sw(sw), "{number:04X} {data}");
         assert!(bench.card.contents() == before, "{number:04X} {data}");
+    }
+}
+
+#[test]
+fn options_longer_than_an_element_are_refused_when_they_come() {
+    for (entries, sw) in [(62, Sw::OK), (63, Sw::WRONG_DATA)] {
+        let locator = "08010100".repeat(entries);
+        let options = format!("8202 7D00 {}", object("94", &locator));
+        for number in [0x9104, 0x9203, 0x9114, 0x9213] {
+            let mut bench = Bench::installed(&Recipe::new());
+            bench.ok(SELECT);
+            let grouping = grouping(number, &bytes(&options));
+            let (first, rest) = grouping.split_at(100);
+            let begun = bench.send_bytes(&store_data(0, false, first)).1;
+            assert_eq!(begun, Sw::OK);
+            let done = bench.send_bytes(&store_data(1, false, rest)).1;
+            assert_eq!(done, sw, "{number:04X}, {entries} entries");
+        }
     }
 }
 
@@ -295,10 +313,10 @@ fn install_parameters_are_this_cards_or_those_of_a_makers_tool() {
     for (c9, sw) in [
         ("", 0x9000),
         ("FFFF00000400000000010001", 0x9000),
-        ("8102003F", 0x9000),
-        ("81020040", 0x6A80),
+        ("8102007F", 0x9000),
+        ("81020080", 0x6A80),
         ("810100", 0x6A80),
-        ("8202003F", 0x6A80),
+        ("8202007F", 0x6A80),
     ] {
         assert_eq!(
             Bench::blank()

@@ -4,7 +4,9 @@
 //! transaction counter, tries, marks of failures) is each for itself as before or as
 //! after, and goes down only where the command may take it down.
 
-use crate::support::{Bench, Deal, Recipe, SELECT, VERIFY, VERIFY_WRONG, bytes, store_data};
+use crate::support::{
+    Bench, Deal, PROVE, Recipe, SELECT, VERIFY, VERIFY_WRONG, bytes, signed_by_sm2, store_data,
+};
 use cardlab::apdu::Sw;
 use cardlab::icc::Icc;
 use cardlab::memory::{Cut, Ending};
@@ -12,6 +14,8 @@ use std::collections::{HashMap, HashSet};
 
 const DEAL: Deal = Deal::of(1500);
 const CASH: Deal = Deal::of(1500).in_cash();
+const BY_SM2: Deal = DEAL.in_sm();
+const CASH_BY_SM2: Deal = CASH.in_sm();
 
 /// Does `command` on a copy of the card with power cut at each of its writes in each
 /// way, and again at each write of the recovery, and lets `judge` look at the card
@@ -223,9 +227,60 @@ fn a_cut_leaves_what_updates_hold_as_before_or_as_after_the_command() {
             command
         }),
     ];
-    let recipe = Recipe::new().with("9F52", "C080");
+    sweep(&Recipe::new(), &scenes);
+}
+
+#[test]
+fn a_cut_with_the_second_set_leaves_what_updates_hold_as_before_or_as_after() {
+    let scenes: [Scene; 5] = [
+        ("begin", |bench| {
+            bench.ok(SELECT);
+            bytes(&bench.begins(&BY_SM2))
+        }),
+        ("approve off line, signed", |bench| {
+            bench.begin(&BY_SM2);
+            first(0x50, &BY_SM2)
+        }),
+        ("spend e-cash, signed", |bench| {
+            bench.begin(&CASH_BY_SM2);
+            first(0x50, &CASH_BY_SM2)
+        }),
+        ("go on line, signed", |bench| {
+            bench.begin(&BY_SM2);
+            first(0x90, &BY_SM2)
+        }),
+        ("approve on line, signed twice", |bench| {
+            bench.offline(0x40, &BY_SM2);
+            bench.begin(&BY_SM2);
+            bench.first_signed(0x80, &BY_SM2);
+            assert_eq!(bench.authenticate("3030"), Sw::OK);
+            second(0x50, "3030")
+        }),
+    ];
+    sweep(&Recipe::new().with_sm2(), &scenes);
+}
+
+#[test]
+fn a_cut_in_a_proof_by_sm2_leaves_a_card_that_proves_itself() {
+    let mut bench = Bench::cleaned(&Recipe::new().with_sm2());
+    bench.begin(&BY_SM2);
+    let mut before = bench.fork();
+    before.reset();
+    let before = look(&mut before);
+    cut_everywhere(&mut bench, &bytes(PROVE), |cut, armed| {
+        assert_eq!(look(cut), before, "{armed:?}");
+        cut.begin(&BY_SM2);
+        let proof = cut.ok(PROVE);
+        signed_by_sm2(&proof[2..], "D64B8587");
+    });
+}
+
+/// Cuts power in each scene on a card of this recipe, and looks.
+fn sweep(recipe: &Recipe, scenes: &[Scene]) {
+    let recipe = recipe.clone().with("9F52", "C080");
     let mut cuts = 0;
     for (what, scene) in scenes {
+        let what = *what;
         let mut bench = Bench::cleaned(&recipe);
         let command = scene(&mut bench);
         let mut done = bench.fork();
@@ -266,10 +321,28 @@ fn a_cut_leaves_what_updates_hold_as_before_or_as_after_the_command() {
 
 #[test]
 fn a_cut_in_personalisation_leaves_a_card_that_can_be_personalised_or_is() {
-    let recipe = Recipe::new();
+    cut_personalisation(&Recipe::new(), |stream| vec![0, 5, 15, stream.len() - 1]);
+}
+
+#[test]
+fn a_cut_in_personalisation_with_the_second_set_does_so_too() {
+    cut_personalisation(&Recipe::new().with_sm2(), |stream| {
+        let of_set = [0x8030, 0x9030, 0x8100, 0x9114, 0x9213, 0x0502];
+        let numbers = stream.iter().enumerate().filter_map(|(at, grouping)| {
+            let number = u16::from_be_bytes([grouping[0], grouping[1]]);
+            of_set.contains(&number).then_some(at)
+        });
+        let numbers: Vec<_> = numbers.chain([stream.len() - 1]).collect();
+        assert_eq!(numbers.len(), 7);
+        numbers
+    });
+}
+
+/// Cuts power in the blocks of these numbers of a card's personalisation.
+fn cut_personalisation(recipe: &Recipe, numbers: impl Fn(&[Vec<u8>]) -> Vec<usize>) {
     let stream = recipe.stream();
-    for number in [0, 5, 15, stream.len() - 1] {
-        let mut bench = Bench::installed(&recipe);
+    for number in numbers(&stream) {
+        let mut bench = Bench::installed(recipe);
         bench.ok(SELECT);
         for (at, grouping) in stream.iter().enumerate().take(number) {
             assert_eq!(bench.send_bytes(&store_data(at, false, grouping)).1, Sw::OK);
@@ -288,7 +361,7 @@ fn a_cut_in_personalisation_leaves_a_card_that_can_be_personalised_or_is() {
             match cut.send_bytes(&first).1 {
                 Sw::OK => {
                     cut.ok(SELECT);
-                    cut.personalise(&recipe);
+                    cut.personalise(recipe);
                 }
                 sw => assert!(last && sw == Sw::CONDITIONS_NOT_MET, "{armed:?}"),
             }

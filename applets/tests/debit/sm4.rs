@@ -4,19 +4,10 @@
 //! but the cipher itself is shared with the card.
 
 use super::support::{
-    Bench, Deal, Recipe, SELECT, VERIFY, array, bytes, expected_cryptogram, object,
+    Bench, Deal, Recipe, SELECT, SM4_MASTERS, VERIFY, bytes, expected_cryptogram, sm4_card_key,
 };
 use cardlab::apdu::Sw;
 use cardlab::crypto::{Expanded, Key};
-
-/// Master keys for cryptograms, MACs, enciphering.
-const MASTERS: [&str; 3] = [
-    "0123456789ABCDEFFEDCBA9876543210",
-    "112233445566778899AABBCCDDEEFF00",
-    "00FFEEDDCCBBAA998877665544332211",
-];
-/// The account's digits that make a card's keys its own.
-const FACTOR: &str = "8880000000000101";
 
 fn encipher(key: &Expanded, block: [u8; 16]) -> [u8; 16] {
     let mut block = block;
@@ -24,26 +15,12 @@ fn encipher(key: &Expanded, block: [u8; 16]) -> [u8; 16] {
     block
 }
 
-fn both(half: [u8; 8]) -> [u8; 16] {
-    let mut block = [0; 16];
-    block[..8].copy_from_slice(&half);
-    for (to, from) in block[8..].iter_mut().zip(half) {
-        *to = !from;
-    }
-    block
-}
-
-/// The card's key of a master.
-fn card_key(master: &str) -> [u8; 16] {
-    encipher(&Key::sm4(array(master)).expand(), both(array(FACTOR)))
-}
-
 /// The session key of a master for a transaction.
 fn session(master: &str, atc: u16) -> Expanded {
     let mut block = [0; 16];
     block[6..8].copy_from_slice(&atc.to_be_bytes());
     block[14..].copy_from_slice(&(!atc).to_be_bytes());
-    Key::sm4(encipher(&Key::sm4(card_key(master)).expand(), block)).expand()
+    Key::sm4(encipher(&Key::sm4(sm4_card_key(master)).expand(), block)).expand()
 }
 
 /// The chain over a message, filled up with '80' and zeros.
@@ -62,25 +39,7 @@ fn chain(key: &Expanded, message: &[u8]) -> [u8; 16] {
 
 /// A card with both sets of keys, whose list asks the terminal which it wants.
 fn card() -> Bench {
-    let keys = MASTERS.map(|master| hex::encode_upper(card_key(master)));
-    let checks = MASTERS.map(|master| {
-        let key = Key::sm4(card_key(master)).expand();
-        hex::encode_upper(&encipher(&key, [0; 16])[..3])
-    });
-    let fci = object(
-        "A5",
-        &[
-            object("50", "50424F43204445424954"),
-            object("87", "01"),
-            object("9F38", "9F7A019F02065F2A02DF6901"),
-        ]
-        .concat(),
-    );
-    let recipe = Recipe::new()
-        .grouped(0x8030, &keys.concat())
-        .grouped(0x9030, &checks.concat())
-        .grouped(0x9102, &fci);
-    Bench::new(&recipe)
+    Bench::new(&Recipe::new().with_sm4())
 }
 
 const DEAL: Deal = Deal::of(1_234);
@@ -105,12 +64,12 @@ fn a_terminal_that_wants_sm4_gets_its_cryptogram_and_answers_with_it() {
     let mut bench = card();
     let answer = ask(&mut bench, "01");
     assert_eq!((answer[0], &answer[1..3]), (0x80, &[0x00, 0x01][..]));
-    let cryptograms = session(MASTERS[0], 1);
+    let cryptograms = session(SM4_MASTERS[0], 1);
     assert_eq!(answer[3..11], chain(&cryptograms, &signed(&answer))[..8]);
     let issuer = &answer[11..];
     assert_eq!(issuer[7], 0x04, "the algorithm is told");
     let mac = chain(
-        &session(MASTERS[1], 1),
+        &session(SM4_MASTERS[1], 1),
         &[&[0x00, 0x01][..], &issuer[10..15], &[0x00]].concat(),
     );
     assert_eq!(issuer[15..19], mac[..4]);
@@ -128,7 +87,7 @@ fn a_terminal_that_wants_sm4_gets_its_cryptogram_and_answers_with_it() {
     // A script, by the same set.
     let header = [0x04, 0xDA, 0x9F, 0x58, 0x05];
     let message = [&header[..], &[0x00, 0x01], &answer[3..11], &[0x07]].concat();
-    let mac = hex::encode(&chain(&session(MASTERS[1], 1), &message)[..4]);
+    let mac = hex::encode(&chain(&session(SM4_MASTERS[1], 1), &message)[..4]);
     bench.ok(&format!("04DA9F58 05 07 {mac}"));
     assert_eq!(bench.data("9F58"), "07");
 }
@@ -141,7 +100,7 @@ fn an_answer_by_the_other_set_is_refused() {
         cid: answer[0],
         atc: 1,
         cryptogram: answer[3..11].try_into().unwrap(),
-        issuer: answer[11..].to_vec(),
+        issuer: [&answer[11..18], &[0x01]].concat(),
     };
     let arpc = hex::encode(super::support::arpc(&ac, "3030"));
     bench_refuses(&mut bench, &format!("00820000 0A {arpc} 3030"));

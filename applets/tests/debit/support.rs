@@ -3,9 +3,11 @@
 //! The data are those of a test card of a public issuing tool: account 8888800000000001,
 //! sequence 01, keys derived from three well-known master keys; one RSA key proves the
 //! card and enciphers PINs. Its certificates stand for themselves: they are of the right
-//! shape and length, and no authority signed them.
+//! shape and length, and no authority signed them. A recipe can add the second set, keys
+//! for SM4 and with them one for SM2; then the card's list asks terminals for the set.
 
 use cardlab::apdu::Sw;
+use cardlab::crypto::sm2::{IDENTITY, PublicKey};
 use cardlab::crypto::{Expanded, Key, RsaPrivate, RsaPublic, pboc};
 use cardlab::icc::Icc;
 use cardlab::os::Card;
@@ -19,6 +21,8 @@ pub(crate) const SELECT: &str = "00A40400 08 A000000333010101 00";
 /// PIN 123456.
 pub(crate) const VERIFY: &str = "00200080 08 26123456FFFFFFFF";
 pub(crate) const VERIFY_WRONG: &str = "00200080 08 26654321FFFFFFFF";
+/// INTERNAL AUTHENTICATE with the number that cryptograms are asked for with.
+pub(crate) const PROVE: &str = "00880000 04 D64B8587 00";
 
 /// Switches of the install parameters.
 pub(crate) const STARTS_INACTIVE: u16 = 0x0001;
@@ -27,10 +31,33 @@ pub(crate) const PENDING_SENDS_CASH_ONLINE: u16 = 0x0004;
 pub(crate) const PDOL_LENGTH_IS_DATA: u16 = 0x0008;
 pub(crate) const SECOND_BALANCE_IS_DATA: u16 = 0x0010;
 pub(crate) const COUNTS_AT_FIRST_AC: u16 = 0x0020;
+pub(crate) const SM2_NUMBER_WITHIN: u16 = 0x0040;
 
-const UDK_AC: &str = "08B93D5426A7709E4F2346E3B083706D";
-const UDK_MAC: &str = "D90462EAFE73B5BA54BC5DA275670729";
-const UDK_ENC: &str = "135DD03E1CF268FDBF16C8E09B73D931";
+/// Keys for cryptograms, MACs, enciphering.
+const TRIPLE_DES: [&str; 3] = [
+    "08B93D5426A7709E4F2346E3B083706D",
+    "D90462EAFE73B5BA54BC5DA275670729",
+    "135DD03E1CF268FDBF16C8E09B73D931",
+];
+
+/// Master keys for the same by SM4.
+pub(crate) const SM4_MASTERS: [&str; 3] = [
+    "0123456789ABCDEFFEDCBA9876543210",
+    "112233445566778899AABBCCDDEEFF00",
+    "00FFEEDDCCBBAA998877665544332211",
+];
+/// The account's digits that make a card's keys its own, and their complement.
+const SM4_FACTOR: &str = "8880000000000101 777FFFFFFFFFFEFE";
+
+/// The SM2 key pair of GB/T 32918.5-2017, A.2.
+pub(crate) const SM2_PRIVATE: &str =
+    "3945208F7B2144B13F36E38AC6D39F95889393692860B51A42FB81EF4DF7C5B8";
+pub(crate) const SM2_PUBLIC: &str = "\
+     09F9DF311E5421A150DD7D161E4BC5C672179FAD1833FC076BB08FF356F35020\
+     CCEA490CE26775A52DC6EA718CC1AA600AED05FBF35E084A6632F6072DA9AD13";
+/// The options of the account and of e-cash in the set with SM2.
+pub(crate) const SM_OPTIONS: &str = "8202 7D00 940C 080102001001010028010300";
+pub(crate) const SM_CASH_OPTIONS: &str = "8202 7D00 9410 08010200100505002801030020010100";
 
 /// The RSA key of 1024 bits, exponent 3: p, q, d mod p−1, d mod q−1, q⁻¹ mod p.
 const RSA: [&str; 5] = [
@@ -76,6 +103,8 @@ pub(crate) struct Recipe {
     pub(crate) elements: BTreeMap<&'static str, String>,
     /// Everything else.
     pub(crate) groupings: Vec<(u16, Vec<u8>)>,
+    /// Whether the card's list asks the terminal for the set.
+    pub(crate) asks_for_set: bool,
 }
 
 impl Recipe {
@@ -105,19 +134,7 @@ impl Recipe {
         ];
         let parts = RSA.map(|part| format!("{part}8000000000000000"));
         let [p, q, dp, dq, q_inverse] = &parts;
-        let fci = object(
-            "A5",
-            &[
-                object("50", "50424F43204445424954"),
-                object("87", "01"),
-                object("9F38", "9F7A019F02065F2A02"),
-                object("5F2D", "7A68656E"),
-                object("9F11", "01"),
-                object("9F12", "50424F43204445424954"),
-                object("BF0C", "9F4D020B0ADF4D020C0A"),
-            ]
-            .concat(),
-        );
+        let fci = fci("9F7A019F02065F2A02");
         let account = |codes: &str, methods: &str| {
             record(&[
                 object("5F24", "301231"),
@@ -204,7 +221,7 @@ impl Recipe {
                     "07010103000000010A0100000000000000000000"[..38].trim(),
                 ),
             ),
-            (0x8000, [UDK_AC, UDK_MAC, UDK_ENC].concat()),
+            (0x8000, TRIPLE_DES.concat()),
             (0x9000, "6C71E0 8CEDEB B2D170".to_owned()),
             (0x8205, p.clone()),
             (0x8204, q.clone()),
@@ -225,7 +242,40 @@ impl Recipe {
                 .into_iter()
                 .map(|(number, data)| (number, bytes(&data)))
                 .collect(),
+            asks_for_set: false,
         }
+    }
+
+    /// With keys for SM4, and a list that asks for the set.
+    pub(crate) fn with_sm4(self) -> Recipe {
+        let keys = SM4_MASTERS.map(sm4_card_key);
+        let checks = keys.map(|key| {
+            let mut block = [0; 16];
+            Key::sm4(key).expand().encrypt_block(&mut block);
+            hex::encode(&block[..3])
+        });
+        let mut recipe = self
+            .grouped(0x8030, &hex::encode(keys.concat()))
+            .grouped(0x9030, &checks.concat())
+            .grouped(0x9102, &fci("9F7A019F02065F2A02DF6901"));
+        recipe.asks_for_set = true;
+        recipe
+    }
+
+    /// With both: keys for SM4, and options, records and a key for SM2.
+    pub(crate) fn with_sm2(self) -> Recipe {
+        let issuer = [
+            object("90", &"12".repeat(142)),
+            object("8F", "63"),
+            object("5F30", "0201"),
+        ];
+        self.with_sm4()
+            .grouped(0x0501, &record(&issuer))
+            .grouped(0x0502, &record(&[object("9F46", &"14".repeat(148))]))
+            .grouped(0x0503, &record(&[object("93", &"13".repeat(67))]))
+            .grouped(0x8100, SM2_PRIVATE)
+            .grouped(0x9114, SM_OPTIONS)
+            .grouped(0x9213, SM_CASH_OPTIONS)
     }
 
     /// With an internal element of another value.
@@ -269,6 +319,20 @@ fn record(objects: &[String]) -> String {
     object("70", &objects.concat())
 }
 
+/// The template 'A5' with this PDOL.
+fn fci(list: &str) -> String {
+    let objects = [
+        object("50", "50424F43204445424954"),
+        object("87", "01"),
+        object("9F38", list),
+        object("5F2D", "7A68656E"),
+        object("9F11", "01"),
+        object("9F12", "50424F43204445424954"),
+        object("BF0C", "9F4D020B0ADF4D020C0A"),
+    ];
+    object("A5", &objects.concat())
+}
+
 pub(crate) fn grouping(number: u16, data: &[u8]) -> Vec<u8> {
     let mut bytes = number.to_be_bytes().to_vec();
     match u8::try_from(data.len()) {
@@ -291,6 +355,8 @@ pub(crate) struct Deal {
     pub(crate) country: &'static str,
     /// Terminal verification results.
     pub(crate) results: &'static str,
+    /// The terminal asks for the second set, where the card wants to know.
+    pub(crate) sm: bool,
 }
 
 impl Deal {
@@ -301,12 +367,18 @@ impl Deal {
             currency: "0156",
             country: "0156",
             results: "0000040000",
+            sm: false,
         }
     }
 
     /// The same with e-cash asked for.
     pub(crate) const fn in_cash(self) -> Deal {
         Deal { cash: true, ..self }
+    }
+
+    /// The same with the second set asked for.
+    pub(crate) const fn in_sm(self) -> Deal {
+        Deal { sm: true, ..self }
     }
 
     pub(crate) fn pdol(&self) -> String {
@@ -348,6 +420,19 @@ impl Ac {
     pub(crate) fn cvr(&self) -> String {
         hex::encode_upper(&self.issuer[3..7])
     }
+
+    /// The session key of its transaction, in the set that it tells.
+    fn session(&self, purpose: Purpose) -> Expanded {
+        session(&self.issuer, purpose, self.atc)
+    }
+}
+
+/// What one of the card's three keys of a set is for.
+#[derive(Clone, Copy)]
+pub(crate) enum Purpose {
+    Cryptograms = 0,
+    Macs = 1,
+    Enciphering = 2,
 }
 
 /// A card and who talks to it.
@@ -357,6 +442,7 @@ pub(crate) struct Bench {
     pub(crate) channel: u8,
     /// The last first cryptogram.
     pub(crate) first: Option<Ac>,
+    asks_for_set: bool,
 }
 
 impl Bench {
@@ -366,6 +452,7 @@ impl Bench {
             card: Card::manufacture(&cardlab_applets::ROM, 7),
             channel: 0,
             first: None,
+            asks_for_set: false,
         };
         bench.reset();
         bench
@@ -374,6 +461,7 @@ impl Bench {
     /// A card with the applet, nothing personalised.
     pub(crate) fn installed(recipe: &Recipe) -> Bench {
         let mut bench = Bench::blank();
+        bench.asks_for_set = recipe.asks_for_set;
         let switches = format!("8102{:04X}", recipe.switches);
         bench.ok(&install(
             "A0000003330101",
@@ -474,6 +562,7 @@ impl Bench {
             card: self.card.fork(),
             channel: self.channel,
             first: self.first.clone(),
+            asks_for_set: self.asks_for_set,
         }
     }
 
@@ -487,15 +576,32 @@ impl Bench {
 
     #[track_caller]
     pub(crate) fn options(&mut self, deal: &Deal) -> String {
-        let data = self.ok(&format!("80A80000 0B 8309 {} 00", deal.pdol()));
+        let data = self.ok(&self.begins(deal));
         assert_eq!(data[0], 0x80);
         hex::encode_upper(&data[2..])
     }
 
-    /// The first GENERATE AC, whose cryptogram is checked.
+    /// GET PROCESSING OPTIONS.
+    pub(crate) fn begins(&self, deal: &Deal) -> String {
+        let pdol = self.pdol(deal);
+        let len = pdol.len() / 2;
+        format!("80A80000 {:02X} 83{len:02X} {pdol} 00", len + 2)
+    }
+
+    /// What this card's list asks for.
+    pub(crate) fn pdol(&self, deal: &Deal) -> String {
+        let mut pdol = deal.pdol();
+        if self.asks_for_set {
+            pdol += if deal.sm { "01" } else { "00" };
+        }
+        pdol
+    }
+
+    /// The first GENERATE AC, unsigned, whose cryptogram is checked.
     #[track_caller]
     pub(crate) fn first(&mut self, p1: u8, deal: &Deal) -> Ac {
         let data = self.ok(&format!("80AE{p1:02X}00 34 {} 00", deal.cdol1()));
+        assert_eq!(data[0], 0x80, "{data:02X?}");
         self.take_ac(&data, deal, true)
     }
 
@@ -504,56 +610,24 @@ impl Bench {
     pub(crate) fn first_signed(&mut self, p1: u8, deal: &Deal) -> (Ac, Vec<u8>) {
         let p1 = p1 | 0x10;
         let data = self.ok(&format!("80AE{p1:02X}00 34 {} 00", deal.cdol1()));
-        let of = |tag| {
-            let found = tlv::find(&data, &[tag!(0x77), tag]).expect("data objects");
-            found.expect("in the template").to_vec()
-        };
-        let signature = of(tag!(0x9F4B));
-        let signed = rsa().apply(&signature).expect("a number");
-        let ac = Ac {
-            cid: of(tag!(0x9F27))[0],
-            atc: u16::from_be_bytes(of(tag!(0x9F36)).try_into().expect("2 bytes")),
-            cryptogram: signed[8..16].try_into().expect("8 bytes"),
-            issuer: of(tag!(0x9F10)),
-        };
-        self.first = Some(ac.clone());
-        (ac, signature)
+        let ac = self.take_ac(&data, deal, true);
+        (ac, signature(&data))
     }
 
-    /// The second GENERATE AC, whose cryptogram is checked.
+    /// The second GENERATE AC, unsigned, whose cryptogram is checked.
     #[track_caller]
     pub(crate) fn second(&mut self, p1: u8, code: &str, deal: &Deal) -> Ac {
         let data = self.ok(&format!("80AE{p1:02X}00 22 {} 00", deal.cdol2(code)));
-        self.read_ac(&data, deal)
+        assert_eq!(data[0], 0x80, "{data:02X?}");
+        read_ac(&data, deal)
     }
 
-    /// A cryptogram that was answered to a command already sent.
+    /// A cryptogram, signed or not, that was answered to a command already sent.
     #[track_caller]
     pub(crate) fn take_ac(&mut self, data: &[u8], deal: &Deal, is_first: bool) -> Ac {
-        let ac = self.read_ac(data, deal);
+        let ac = read_ac(data, deal);
         if is_first {
             self.first = Some(ac.clone());
-        }
-        ac
-    }
-
-    #[track_caller]
-    fn read_ac(&mut self, data: &[u8], deal: &Deal) -> Ac {
-        assert_eq!(data[0], 0x80, "{data:02X?}");
-        assert_eq!(usize::from(data[1]), data.len() - 2);
-        let ac = Ac {
-            cid: data[2],
-            atc: u16::from_be_bytes([data[3], data[4]]),
-            cryptogram: data[5..13].try_into().expect("8 bytes"),
-            issuer: data[13..].to_vec(),
-        };
-        assert_eq!(
-            ac.cryptogram,
-            expected_cryptogram(deal, ac.atc, &ac.issuer, AIP)
-        );
-        if let Some((field, mac)) = ac.issuer.get(10..).and_then(<[u8]>::split_last_chunk::<4>) {
-            let session = session(UDK_MAC, ac.atc);
-            assert_eq!(*mac, pboc::discretionary_mac(&session, ac.atc, field));
         }
         ac
     }
@@ -576,7 +650,7 @@ impl Bench {
         let first = self.first.as_ref().expect("a first cryptogram");
         let mut command = bytes(header);
         command.push(u8::try_from(data.len() + 4).expect("short"));
-        let session = session(UDK_MAC, first.atc);
+        let session = first.session(Purpose::Macs);
         let head = command[..].try_into().expect("5 bytes");
         let mac = pboc::script_mac(&session, head, first.atc, first.cryptogram, data);
         command.extend_from_slice(data);
@@ -591,10 +665,10 @@ impl Bench {
 
     /// The data of a PIN CHANGE.
     pub(crate) fn enciphered_pin(&self, pin: &str, present: Option<&str>) -> String {
-        let atc = self.first.as_ref().expect("a first cryptogram").atc;
-        let card = Key::triple_des(array(UDK_ENC));
+        let first = self.first.as_ref().expect("a first cryptogram");
+        let card = card_key(&first.issuer, Purpose::Enciphering);
         let present = present.map(|pin| pboc::plain_pin_block(pin).expect("a PIN"));
-        let session = session(UDK_ENC, atc);
+        let session = first.session(Purpose::Enciphering);
         let block = pboc::pin_block(&card, &session, pin, present.as_ref());
         hex::encode(block.expect("a PIN"))
     }
@@ -630,8 +704,23 @@ impl Bench {
 /// What the shipped data have as their profile, both ways.
 pub(crate) const AIP: &str = "7D00";
 
-pub(crate) fn session(card: &str, atc: u16) -> Expanded {
-    pboc::session_key(&Key::triple_des(array(card)).expand(), atc).expand()
+/// The card's key by SM4 of a master.
+pub(crate) fn sm4_card_key(master: &str) -> [u8; 16] {
+    let mut block = array(SM4_FACTOR);
+    Key::sm4(array(master)).expand().encrypt_block(&mut block);
+    block
+}
+
+/// The card's key, in the set that its issuer application data tell.
+fn card_key(issuer: &[u8], purpose: Purpose) -> Key {
+    match issuer[7] {
+        0x04 => Key::sm4(sm4_card_key(SM4_MASTERS[purpose as usize])),
+        _ => Key::triple_des(array(TRIPLE_DES[purpose as usize])),
+    }
+}
+
+fn session(issuer: &[u8], purpose: Purpose, atc: u16) -> Expanded {
+    pboc::session_key(&card_key(issuer, purpose).expand(), atc).expand()
 }
 
 /// The cryptogram that a host would compute.
@@ -644,11 +733,74 @@ pub(crate) fn expected_cryptogram(deal: &Deal, atc: u16, issuer: &[u8], aip: &st
         deal.currency,
         hex::encode(&issuer[3..7])
     );
-    pboc::cryptogram(&session(UDK_AC, atc), &[&bytes(&terminal)])
+    let session = session(issuer, Purpose::Cryptograms, atc);
+    pboc::cryptogram(&session, &[&bytes(&terminal)])
+}
+
+/// An object of the template '77'.
+fn of_signed(data: &[u8], tag: tlv::Tag) -> Vec<u8> {
+    let found = tlv::find(data, &[tag!(0x77), tag]).expect("data objects");
+    found.expect("in the template").to_vec()
+}
+
+/// The signature in a signed answer, and with SM2 what it comes with.
+pub(crate) fn signature(data: &[u8]) -> Vec<u8> {
+    of_signed(data, tag!(0x9F4B))
+}
+
+#[track_caller]
+fn read_ac(data: &[u8], deal: &Deal) -> Ac {
+    let ac = if data[0] == 0x77 {
+        Ac {
+            cid: of_signed(data, tag!(0x9F27))[0],
+            atc: u16::from_be_bytes(of_signed(data, tag!(0x9F36)).try_into().expect("2 bytes")),
+            cryptogram: signed_cryptogram(&signature(data)),
+            issuer: of_signed(data, tag!(0x9F10)),
+        }
+    } else {
+        assert_eq!(data[0], 0x80, "{data:02X?}");
+        assert_eq!(usize::from(data[1]), data.len() - 2);
+        Ac {
+            cid: data[2],
+            atc: u16::from_be_bytes([data[3], data[4]]),
+            cryptogram: data[5..13].try_into().expect("8 bytes"),
+            issuer: data[13..].to_vec(),
+        }
+    };
+    assert_eq!(
+        ac.cryptogram,
+        expected_cryptogram(deal, ac.atc, &ac.issuer, AIP)
+    );
+    if let Some((field, mac)) = ac.issuer.get(10..).and_then(<[u8]>::split_last_chunk::<4>) {
+        let session = ac.session(Purpose::Macs);
+        assert_eq!(*mac, pboc::discretionary_mac(&session, ac.atc, field));
+    }
+    ac
+}
+
+/// The cryptogram in a signature by RSA, or in what one by SM2 comes with.
+fn signed_cryptogram(signature: &[u8]) -> [u8; 8] {
+    let recovered = match signature.len() {
+        128 => rsa().apply(signature).expect("a number").split_off(2),
+        _ => signature.to_vec(),
+    };
+    recovered[6..14].try_into().expect("8 bytes")
+}
+
+/// What precedes a signature by SM2, which is one of this and of what the terminal told.
+#[track_caller]
+pub(crate) fn signed_by_sm2<'s>(signed: &'s [u8], told: &str) -> &'s [u8] {
+    let (sent, signature) = signed.split_last_chunk().expect("64 bytes");
+    let key = PublicKey::from_bytes(&array(SM2_PUBLIC)).expect("a point");
+    let message = [sent, &bytes(told)].concat();
+    let digest = key.message_digest(IDENTITY, &message).expect("short");
+    assert!(key.verify(&digest, signature), "{signed:02X?}");
+    sent
 }
 
 pub(crate) fn arpc(first: &Ac, code: &str) -> [u8; 8] {
-    pboc::arpc(&session(UDK_AC, first.atc), first.cryptogram, array(code))
+    let session = first.session(Purpose::Cryptograms);
+    pboc::arpc(&session, first.cryptogram, array(code))
 }
 
 /// The card's RSA key.

@@ -35,6 +35,9 @@ fn states() -> Vec<Bench> {
     let mut inactive = Bench::new(&Recipe::new().switched(STARTS_INACTIVE));
     inactive.begin(&DEAL);
     states.push(inactive);
+    let mut by_sm2 = Bench::cleaned(&Recipe::new().with_sm2());
+    by_sm2.begin(&DEAL.in_sm());
+    states.push(by_sm2);
     states
 }
 
@@ -70,6 +73,8 @@ fn commands() -> impl Strategy<Value = Vec<u8>> {
             DEAL.cdol1(),
             DEAL.cdol2("3030"),
             format!("8309{}", DEAL.pdol()),
+            format!("830A{}01", DEAL.pdol()),
+            "D64B8587".to_owned(),
             "26123456FFFFFFFF".to_owned(),
             "00000000000000003030".to_owned(),
         ])
