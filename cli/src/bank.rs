@@ -5,13 +5,13 @@
 use crate::card;
 use crate::explain;
 use anyhow::{Context as _, bail};
-use cardlab::crypto::Key;
+use cardlab::crypto::{Algorithm, Key};
 use cardlab::fen::Fen;
 use cardlab::tag;
 use cardlab_desk::bank::host::{
     Account, Bank as Host, Decision, IssuerData, Reason, Request, Scripts, State, fen_of,
 };
-use cardlab_desk::bank::key::Keys;
+use cardlab_desk::bank::key::{CardKeys, KeySet};
 use clap::{Args, Subcommand, ValueEnum};
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -58,9 +58,20 @@ pub(crate) struct Authorise {
     /// What the bank's test keys start from
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// Other master keys in hex, for cryptograms, MACs and enciphering
+    /// Other master keys in hex, for cryptograms, MACs and enciphering: of triple DES, or of
+    /// SM4 (experimental) where 9F10 says that the card used that
     #[arg(long, value_name = "HEX", num_args = 3, value_names = ["AC", "MAC", "ENC"])]
     masters: Option<Vec<String>>,
+    /// The card's own keys in hex in place of those under masters, for cryptograms, MACs and
+    /// enciphering; that for cryptograms alone checks no MAC and makes no script
+    #[arg(
+        long,
+        value_name = "HEX",
+        num_args = 1..=3,
+        value_names = ["AC", "MAC", "ENC"],
+        conflicts_with = "masters"
+    )]
+    card_keys: Option<Vec<String>>,
     /// What became of the account
     #[arg(long, value_name = "STATE", default_value = "active")]
     state: Became,
@@ -213,16 +224,31 @@ impl Authorise {
     /// The bank with the account as it is said to be.
     fn bank(&self, request: &Request) -> anyhow::Result<Host> {
         let profile = card::load(&self.profile)?;
+        let algorithm = request.issuer_data()?.algorithm;
         let mut bank = match &profile.bank {
             Some(side) => side.host(self.seed),
             None => Host::from_seed(self.seed),
         };
         if let Some(masters) = &self.masters {
             let accounts = bank.account(&request.account).cloned();
-            bank = Host::new(keys(masters)?);
+            let mut both = bank.masters().clone();
+            let set = key_set("--masters", masters, algorithm)?;
+            match algorithm {
+                Algorithm::Des => both.des = set,
+                Algorithm::Sm4 => both.sm4 = set,
+            }
+            bank = Host::new(both);
             if let Some(account) = accounts {
                 bank.open(&request.account, account);
             }
+        }
+        if let Some(given) = &self.card_keys {
+            const NAME: &str = "--card-keys";
+            let keys = match &given[..] {
+                [alone] => CardKeys::Cryptograms(key(NAME, 1, alone, algorithm)?),
+                _ => CardKeys::Whole(key_set(NAME, given, algorithm)?),
+            };
+            bank.know_card(&request.account, request.sequence, keys);
         }
         if let Some(balance) = self.balance {
             match bank.account_mut(&request.account) {
@@ -251,9 +277,16 @@ impl Authorise {
         proven: Result<(), Reason>,
     ) -> anyhow::Result<()> {
         let (atc, cryptogram) = request.transaction()?;
-        let masters = match &self.masters {
-            Some(_) => "--masters".to_owned(),
-            None => format!("the test root of seed {}", self.seed),
+        let keys = match (&self.masters, &self.card_keys) {
+            (_, Some(_)) => "the card's by --card-keys".to_owned(),
+            (Some(_), None) => "masters from --masters; of the card by the last 16 digits of \
+                                account and sequence"
+                .to_owned(),
+            (None, None) => format!(
+                "masters from the test root of seed {}; of the card by the last 16 digits of \
+                 account and sequence",
+                self.seed
+            ),
         };
         writeln!(
             out,
@@ -262,8 +295,8 @@ impl Authorise {
         )?;
         writeln!(
             out,
-            "keys 密钥: masters from {masters}; of the card by the last 16 digits of account and \
-             sequence; of the session by the counter {atc:04X} and its complement {:04X}",
+            "keys 密钥: {keys}; of the session by the counter {atc:04X} and its complement \
+             {:04X}",
             !atc
         )?;
         let right = match proven {
@@ -296,8 +329,12 @@ impl Authorise {
         writeln!(
             out,
             "IAD 发卡行应用数据: key index 密钥索引 {:02X}, cryptogram version 密文版本 01, \
-             algorithm 算法 3DES",
-            issuer.key_index
+             algorithm 算法 {}",
+            issuer.key_index,
+            match issuer.algorithm {
+                Algorithm::Des => "3DES",
+                Algorithm::Sm4 => "SM4 (experimental 试验性)",
+            }
         )?;
         if let Some((id, value, mac)) = &issuer.discretionary {
             let words = match (id, issuer.cash_balance()) {
@@ -305,7 +342,11 @@ impl Authorise {
                 _ => hex::encode_upper(value),
             };
             let mac = hex::encode_upper(mac);
-            writeln!(out, "  {id:02X} {words}, MAC {mac}")?;
+            let unchecked = match self.card_keys.as_ref().map(Vec::len) {
+                Some(1) => " not checked 未校验",
+                _ => "",
+            };
+            writeln!(out, "  {id:02X} {words}, MAC {mac}{unchecked}")?;
         }
         Ok(())
     }
@@ -318,10 +359,13 @@ impl Authorise {
         issuer: &IssuerData,
         decision: &Decision,
     ) -> anyhow::Result<Vec<Vec<u8>>> {
-        let (atc, cryptogram) = request.transaction()?;
-        let scripts = bank.scripts(&request.account, request.sequence, atc, cryptogram);
-        let scripts = scripts.context("no card of this account has keys")?;
         let mut commands = decision.scripts.clone();
+        if self.script.is_empty() {
+            return Ok(commands);
+        }
+        let scripts = bank.scripts(request)?;
+        let scripts =
+            scripts.context("a script takes the card's keys for MACs and enciphering, too")?;
         for script in &self.script {
             commands.push(command(script, &scripts, issuer)?);
         }
@@ -426,20 +470,30 @@ fn digits(name: &str, value: &[u8], end: char) -> anyhow::Result<String> {
     )
 }
 
-/// Three master keys.
-fn keys(masters: &[String]) -> anyhow::Result<Keys> {
-    let key = |index: usize| -> anyhow::Result<Key> {
-        let text = masters.get(index).map_or("", String::as_str);
-        let bytes = bytes(text)?;
-        let bytes = bytes
-            .try_into()
-            .map_err(|_| anyhow::anyhow!("--masters, key {}: expected 16 bytes", index + 1))?;
-        Ok(Key::triple_des(bytes))
+/// One key of an option that takes them.
+fn key(option: &str, number: usize, text: &str, algorithm: Algorithm) -> anyhow::Result<Key> {
+    let bytes = bytes(text).with_context(|| format!("{option}, key {number}"))?;
+    let bytes = bytes
+        .try_into()
+        .map_err(|_| anyhow::anyhow!("{option}, key {number}: expected 16 bytes"))?;
+    Ok(match algorithm {
+        Algorithm::Des => Key::triple_des(bytes),
+        Algorithm::Sm4 => Key::sm4(bytes),
+    })
+}
+
+/// Three keys.
+fn key_set(option: &str, given: &[String], algorithm: Algorithm) -> anyhow::Result<KeySet> {
+    let [cryptograms, macs, enciphering] = given else {
+        bail!(
+            "{option}: {} keys, expected three, for cryptograms, MACs and enciphering",
+            given.len()
+        );
     };
-    Ok(Keys {
-        cryptograms: key(0)?,
-        macs: key(1)?,
-        enciphering: key(2)?,
+    Ok(KeySet {
+        cryptograms: key(option, 1, cryptograms, algorithm)?,
+        macs: key(option, 2, macs, algorithm)?,
+        enciphering: key(option, 3, enciphering, algorithm)?,
     })
 }
 

@@ -211,6 +211,111 @@ fn the_published_example_comes_out_with_its_own_master_keys() {
     assert!(!masters.iter().any(|key| told.contains(key)), "{told}");
 }
 
+/// A transaction of a card whose key for cryptograms is published, and no master.
+#[test]
+fn a_card_is_answered_by_its_own_key() {
+    let data = "9F0206000000001234 9F0306000000000034 9F1A020156 9505D86004A800 5F2A020156 \
+                9A03120516 9C0101 9F370401010101 82027C00 9F3602000E 9F270180 \
+                9F2608F294D7022FA9B058 9F101307020103A4B904010A0100000000001BFC423C";
+    let key = "0D2E3CB0BC1F9E03AED58F663A2F9679";
+    let arguments = [
+        "bank",
+        "authorise",
+        "--account",
+        "6228000100001",
+        "--sequence",
+        "1",
+    ];
+    let with = |more: &[&str]| {
+        let data = ["--data", data, "--balance", "100"];
+        cardlab(&[&arguments[..], &data, more].concat())
+    };
+    let output = with(&["--card-keys", key]);
+    let told = printed(&output);
+    assert_eq!(output.status.code(), Some(0), "{told}");
+    for part in [
+        "F294D7022FA9B058: right",
+        "keys 密钥: the card's by --card-keys; of the session by the counter 000E",
+        "MAC 1BFC423C not checked 未校验",
+        "00 approved 批准",
+        "ARPC 3846EEB4C8D34271",
+    ] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    assert!(!told.contains(key), "{told}");
+    for (more, says) in [
+        (
+            &["--card-keys", key, "--script", "block"][..],
+            "a script takes the card's keys for MACs",
+        ),
+        (&["--card-keys", key, key], "2 keys, expected three"),
+        (&["--card-keys", "0D2E"], "key 1: expected 16 bytes"),
+        (&["--card-keys", "0D2E3x"], "key 1: character 6"),
+        (
+            &["--card-keys", key, "--masters", key, key, key],
+            "cannot be used with",
+        ),
+    ] {
+        let output = with(more);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{more:?}: {errors}");
+        assert!(errors.contains(says), "{says}: {errors}");
+    }
+}
+
+/// Cryptogram and answer under masters of SM4, computed by OpenSSL's block cipher.
+const SM4_CRYPTOGRAM: &str = "63D6753DC83F65E1";
+const SM4_ANSWER: &str = "888775A1CA727E5C";
+
+#[test]
+fn a_cryptogram_by_sm4_is_answered_by_sm4() {
+    let masters = "0123456789ABCDEFFEDCBA9876543210";
+    let arguments = [
+        "bank",
+        "authorise",
+        "--account",
+        "8888800000000001",
+        "--sequence",
+        "1",
+    ];
+    let data = "9F0206000000001500 9F0306000000000000 9F1A020156 95050000040000 5F2A020156 \
+                9A03260701 9C0100 9F3704D64B8587 82027D00 9F36020001 9F270180 \
+                9F2608{AC} 9F100807010103A0000004";
+    let with = |cryptogram: &str, algorithm: &str| {
+        let data = data.replace("{AC}", cryptogram);
+        let data = data.replace("A0000004", &format!("A00000{algorithm}"));
+        let more = [
+            "--data",
+            &data,
+            "--balance",
+            "100",
+            "--masters",
+            masters,
+            masters,
+            masters,
+        ];
+        cardlab(&[&arguments[..], &more].concat())
+    };
+    let output = with(SM4_CRYPTOGRAM, "04");
+    let told = printed(&output);
+    assert_eq!(output.status.code(), Some(0), "{told}");
+    for part in [
+        &format!("{SM4_CRYPTOGRAM}: right")[..],
+        "algorithm 算法 SM4 (experimental 试验性)",
+        &format!("ARPC {SM4_ANSWER}"),
+    ] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    let output = with(SM4_CRYPTOGRAM, "01");
+    let told = printed(&output);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("algorithm 算法 3DES"), "{told}");
+    assert!(
+        told.contains("the cryptogram is not that of the card"),
+        "{told}"
+    );
+}
+
 #[test]
 fn what_cannot_be_read_is_named_with_its_object_and_byte() {
     let card = format!("5A0A{ACCOUNT}F 5F340101");

@@ -16,7 +16,7 @@ use cardlab::os::Card;
 use cardlab::secure::scp02::{Level, Session, StaticKeys};
 use cardlab_desk::bank::authority::{Subject, certify_card, certify_issuer, sign_static_data};
 use cardlab_desk::bank::host::{Account, Bank, Reason};
-use cardlab_desk::bank::key::Keys;
+use cardlab_desk::bank::key::{KeySet, Keys};
 use cardlab_desk::bank::rsa::{RsaPair, Whose};
 use cardlab_desk::emv::{End, Finding, Holder, Sale, Terminal, pay};
 use cardlab_desk::host::SecureChannel;
@@ -212,9 +212,12 @@ fn install(icc: &mut dyn Icc) -> Session {
 fn masters() -> Keys {
     let key = |text: &str| Key::triple_des(array(text));
     Keys {
-        cryptograms: key("31313131313131314040404040404040"),
-        macs: key("40404040404040405151515151515151"),
-        enciphering: key("51515151515151516161616161616161"),
+        des: KeySet {
+            cryptograms: key("31313131313131314040404040404040"),
+            macs: key("40404040404040405151515151515151"),
+            enciphering: key("51515151515151516161616161616161"),
+        },
+        ..Keys::from_seed(0)
     }
 }
 

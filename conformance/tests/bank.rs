@@ -16,7 +16,7 @@ use cardlab_conformance::plan;
 use cardlab_conformance::runner::judge;
 use cardlab_conformance::subject::Subject;
 use cardlab_conformance::verdict::Verdict;
-use cardlab_desk::bank::key::Keys;
+use cardlab_desk::bank::key::{KeySet, Keys};
 use cardlab_desk::profile::Profile;
 use std::sync::{Arc, LazyLock};
 use support::{Ours, SEED};
@@ -27,7 +27,7 @@ static CASES: LazyLock<Vec<Case>> = LazyLock::new(|| plan::shipped().unwrap());
 
 /// What breaks a card, and what it remembers.
 struct Break {
-    keys: Keys,
+    keys: KeySet,
     /// The data of the first GENERATE AC, the counter and the cryptogram of its answer.
     first: Option<(Vec<u8>, u16, [u8; 8])>,
     /// The card as it was when it was told to keep itself.
@@ -48,7 +48,8 @@ impl Break {
         Break {
             keys: masters
                 .of_card(&application.account, application.sequence)
-                .unwrap(),
+                .unwrap()
+                .des,
             first: None,
             kept: None,
             said: None,

@@ -19,7 +19,7 @@ use cardlab_desk::bank::authority::{Certificate, open_card, open_issuer, open_st
 use cardlab_desk::bank::host::{
     Account, Bank, Cvr, Decision, Reason, Request, RequestError, Scripts, State,
 };
-use cardlab_desk::bank::key::Keys;
+use cardlab_desk::bank::key::{CardKeys, KeySet, Keys};
 use cardlab_desk::bank::personalise::{Bureau, install_data};
 use cardlab_desk::bank::rsa::{RsaPair, Whose};
 use cardlab_desk::wire::exchange;
@@ -247,11 +247,7 @@ impl<I: Icc> Bench<I> {
     }
 
     fn scripts(&self) -> Scripts {
-        let first = self.first.as_ref().unwrap();
-        let scripts = self
-            .bank
-            .scripts(ACCOUNT, SEQUENCE, first.atc, first.cryptogram);
-        scripts.unwrap()
+        self.bank.scripts(&self.request()).unwrap().unwrap()
     }
 
     fn balance(&self) -> u32 {
@@ -629,9 +625,12 @@ fn cards_and_answers_are_a_function_of_the_seed() {
 fn bank_of(masters: [&str; 3], account: &str) -> Bank {
     let [cryptograms, macs, enciphering] = masters.map(|key| Key::triple_des(array(key)));
     let mut bank = Bank::new(Keys {
-        cryptograms,
-        macs,
-        enciphering,
+        des: KeySet {
+            cryptograms,
+            macs,
+            enciphering,
+        },
+        ..Keys::from_seed(0)
     });
     bank.open(account, Account::of(Fen::new(10_000_000)));
     bank
@@ -667,6 +666,27 @@ fn the_published_example_is_authorised_as_it_stands() {
     assert_eq!(decision.reason, Reason::WrongCryptogram);
 }
 
+/// Of its card the key for cryptograms is known, and no master.
+#[test]
+fn a_real_transaction_is_answered_for_a_card_whose_key_is_given() {
+    let account = "6228000100001";
+    let field = "9F0206 000000001234 9F0306 000000000034 9F1A02 0156 9505 D86004A800 5F2A02 0156 \
+        9A03 120516 9C01 01 9F3704 01010101 8202 7C00 9F3602 000E 9F2701 80 \
+        9F2608 F294D7022FA9B058 9F1013 07020103A4B904010A0100000000001BFC423C";
+    let request = Request::of(account, 1).with_objects(&bytes(field)).unwrap();
+    let mut bank = Bank::from_seed(0);
+    bank.open(account, Account::of(Fen::new(10_000)));
+    assert_eq!(bank.prove(&request), Ok(Err(Reason::WrongCryptogram)));
+    let key = Key::triple_des(array("0D2E3CB0BC1F9E03AED58F663A2F9679"));
+    bank.know_card(account, 1, CardKeys::Cryptograms(key));
+    assert_eq!(bank.prove(&request), Ok(Ok(())));
+    let decision = bank.authorise(&request).unwrap();
+    assert_eq!(decision.reason, Reason::Approved);
+    assert_eq!(decision.issuer.key_index, 2);
+    assert_eq!(decision.issuer.cvr, Cvr([0xA4, 0xB9, 0x04]));
+    assert_eq!(decision.arpc, Some(array("3846EEB4C8D34271")));
+}
+
 #[test]
 fn the_keys_answer_and_scripts_of_the_tool_s_card_come_out() {
     let account = "8888800000000001";
@@ -674,8 +694,8 @@ fn the_keys_answer_and_scripts_of_the_tool_s_card_come_out() {
     let card = bank.masters().of_card(account, 1).unwrap();
     let keys = "08B93D5426A7709E4F2346E3B083706D D90462EAFE73B5BA54BC5DA275670729 \
         135DD03E1CF268FDBF16C8E09B73D931";
-    assert_eq!(card.to_bytes(), bytes(keys));
-    assert_eq!(card.check_values(), bytes("6C71E0 8CEDEB B2D170"));
+    assert_eq!(card.des.to_bytes(), bytes(keys));
+    assert_eq!(card.des.check_values(), bytes("6C71E0 8CEDEB B2D170"));
     let field = "9F2608 42D000A1A6D4244E 9F1013 07010103A00002010A0100001000003AEFE99A \
         9F3704 D64B8587 9F3602 0001 9505 0000040000 9A03 260701 9C01 00 9F0206 000000001500 \
         5F2A02 0156 8202 7D00 9F1A02 0156 9F0306 000000000000";
@@ -687,9 +707,8 @@ fn the_keys_answer_and_scripts_of_the_tool_s_card_come_out() {
         decision.authentication_data(),
         Some(array("670F601EFB306D92 3030"))
     );
-    let scripts = bank
-        .scripts(account, 1, 1, array("7B4D0DB17F1F355D"))
-        .unwrap();
+    let other = request.with(tag!(0x9F26), &bytes("7B4D0DB17F1F355D"));
+    let scripts = bank.scripts(&other).unwrap().unwrap();
     for (command, expected) in [
         (
             scripts.load(Fen::new(105_000)),

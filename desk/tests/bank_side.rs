@@ -191,8 +191,7 @@ fn card_block_ends_what_the_profile_says() {
         let mut bank = side(&profile).host(SEED);
         let request = first_cryptogram(&mut card, application);
         assert_eq!(bank.authorise(&request).unwrap().reason, Reason::Approved);
-        let (atc, cryptogram) = request.transaction().unwrap();
-        let scripts = bank.scripts(ACCOUNT, 1, atc, cryptogram).unwrap();
+        let scripts = bank.scripts(&request).unwrap().unwrap();
         ok(&mut card, &hex::encode(scripts.block_card()));
         assert_eq!(send(&mut card, SELECT).1, Sw::NOT_SUPPORTED, "{policy}");
         assert_eq!(send(&mut card, SELECT_SSSE).1, social, "{policy}");
@@ -472,7 +471,7 @@ fn the_bank_side_s_steps_are_told_and_counted_and_show_no_secret() {
         .iter()
         .filter(|(step, _)| step.command()[..3] == [0x80, 0xE2, 0x60]);
     let keys = Keys::from_seed(SEED).of_card(&first(&profile).account, 1);
-    let key = keys.unwrap().to_bytes();
+    let key = keys.unwrap().des.to_bytes();
     let mut count = 0;
     for (step, _) in secret {
         assert!(step.shown().ends_with("··"), "{step:?}");
@@ -493,8 +492,7 @@ fn what_anybody_may_see_of_the_bank_side_is_read_with_its_logs() {
     let mut card = issued(&profile);
     let mut bank = side(&profile).host(SEED);
     let request = first_cryptogram(&mut card, application);
-    let (atc, cryptogram) = request.transaction().unwrap();
-    let scripts = bank.scripts(ACCOUNT, 1, atc, cryptogram).unwrap();
+    let scripts = bank.scripts(&request).unwrap().unwrap();
     ok(&mut card, &hex::encode(scripts.load(Fen::new(700))));
     assert_eq!(
         pay(&mut card, application, &mut bank),

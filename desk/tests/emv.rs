@@ -956,11 +956,7 @@ fn electronic_cash_is_loaded_by_the_bank() {
 
 /// The scripts of a request's card and transaction.
 fn scripts_for(request: &Request, outcome: &Bank) -> Scripts {
-    let of = |tag| request.get(tag).unwrap().to_vec();
-    let atc = u16::from_be_bytes(of(tag!(0x9F36)).try_into().unwrap());
-    let cryptogram = of(tag!(0x9F26)).try_into().unwrap();
-    let scripts = outcome.scripts(&request.account, request.sequence, atc, cryptogram);
-    scripts.unwrap()
+    outcome.scripts(request).unwrap().unwrap()
 }
 
 /// A template of commands.

@@ -291,8 +291,6 @@ fn asked(
     first: &GenerateAcResponse,
 ) -> (OnlineAuthorisationResponse, Scripts) {
     let request = request(kernel, first);
-    let atc = u16::from_be_bytes(first.atc);
-    let cryptogram = cryptogram(kernel, first);
     let decision = bank.authorise(&request).unwrap();
     let template = decision.script_template(tag!(0x72)).unwrap_or_default();
     let response = OnlineAuthorisationResponse {
@@ -300,7 +298,7 @@ fn asked(
         issuer_authentication_data: decision.authentication_data().map(Vec::from),
         issuer_scripts: Tlv::parse_all(&template).unwrap(),
     };
-    let scripts = bank.scripts(ACCOUNT, SEQUENCE, atc, cryptogram).unwrap();
+    let scripts = bank.scripts(&request).unwrap().unwrap();
     (response, scripts)
 }
 
@@ -709,8 +707,7 @@ impl own::Host for Asked<'_> {
             Answering::Unproven => answer.authentication = None,
             _ => {}
         }
-        let (atc, cryptogram) = request.transaction().unwrap();
-        let scripts = bank.scripts(ACCOUNT, SEQUENCE, atc, cryptogram).unwrap();
+        let scripts = bank.scripts(request).unwrap().unwrap();
         if let Some((tag, commands)) = commands(*answering, &scripts) {
             answer.scripts = template(tag, &commands)
                 .iter()

@@ -10,7 +10,6 @@ mod bankcard;
 use bankcard::{AID, application, bank, card};
 use cardlab::fen::Fen;
 use cardlab::link::tap::{Event, Tap};
-use cardlab::tag;
 use cardlab_desk::bank::application::Application;
 use cardlab_desk::bank::host::{Bank, Request};
 use cardlab_desk::bank::key::Keys;
@@ -67,12 +66,7 @@ struct Scripting<'b> {
 impl Host for Scripting<'_> {
     fn authorise(&mut self, request: &Request) -> Option<Answer> {
         let mut answer = Host::authorise(self.bank, request)?;
-        let of = |tag| request.get(tag).unwrap().to_vec();
-        let atc = u16::from_be_bytes(of(tag!(0x9F36)).try_into().unwrap());
-        let cryptogram = of(tag!(0x9F26)).try_into().unwrap();
-        let (account, sequence) = (&request.account, request.sequence);
-        let scripts = self.bank.scripts(account, sequence, atc, cryptogram);
-        let scripts = scripts.unwrap();
+        let scripts = self.bank.scripts(request).unwrap().unwrap();
         let commands = [
             scripts.put_data(0x9F58, &[5]),
             scripts.change_pin(NEW_PIN, self.bound_to).unwrap(),
@@ -150,8 +144,8 @@ fn run(ordered: &Application, ways: &[Way]) -> Value {
         parts.map(hex::encode).collect()
     };
     json!({
-        "masters": thirds(masters.to_bytes()),
-        "check_values": thirds(keys.check_values()),
+        "masters": thirds(masters.des.to_bytes()),
+        "check_values": thirds(keys.des.check_values()),
         "account": ordered.account,
         "sequence": format!("{:02}", ordered.sequence),
         "pin": ordered.pin,

@@ -19,7 +19,7 @@ use cardlab::tlv;
 use cardlab_applets::ROM;
 use cardlab_conformance::bank::variant::Variant;
 use cardlab_conformance::monitor::{Facts, Monitors};
-use cardlab_desk::bank::key::Keys;
+use cardlab_desk::bank::key::{KeySet, Keys};
 use cardlab_desk::issue::issue;
 use cardlab_desk::profile::Profile;
 use std::cell::RefCell;
@@ -67,7 +67,7 @@ fn issued(profile: &Profile) -> Card {
 struct Till {
     card: Card,
     monitors: Monitors<'static>,
-    keys: Keys,
+    keys: KeySet,
     /// Counter and cryptogram of the first answer of this payment.
     first: Option<(u16, [u8; 8])>,
     /// The lowest and the highest that the counter can be.
@@ -94,7 +94,7 @@ impl Till {
         let mut till = Till {
             card: BLANKS.with_borrow_mut(|blanks| blanks[which].fork()),
             monitors: Monitors::new(Some(facts)),
-            keys: keys.expect("an account number"),
+            keys: keys.expect("an account number").des,
             first: None,
             atc: (0, 0),
             cash: Some(10_000),

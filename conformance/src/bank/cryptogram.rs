@@ -5,7 +5,7 @@
 use cardlab::crypto::{Expanded, Key, pboc};
 use cardlab::tag;
 use cardlab::tlv::{self, Tag};
-use cardlab_desk::bank::key::Keys;
+use cardlab_desk::bank::key::KeySet;
 
 /// An answer to GENERATE AC.
 #[derive(Clone, Copy, Debug)]
@@ -86,7 +86,7 @@ const SUMMED: [(u32, usize); 8] = [
 
 /// The cryptogram over a payment; what the terminal was not asked is '00'.
 pub(crate) fn sum<'v>(
-    keys: &Keys,
+    keys: &KeySet,
     atc: u16,
     aip: [u8; 2],
     cvr: [u8; 4],
@@ -105,7 +105,7 @@ pub(crate) fn sum<'v>(
 
 /// Whether discretionary data of the issuer have the right MAC; `None` where there are
 /// none, or none that can be told from their MAC.
-pub(crate) fn discretionary_is_right(keys: &Keys, atc: u16, issuer: &[u8]) -> Option<bool> {
+pub(crate) fn discretionary_is_right(keys: &KeySet, atc: u16, issuer: &[u8]) -> Option<bool> {
     let (value, mac) = issuer.get(8..)?.split_last_chunk()?;
     let value = value.get(2..).unwrap_or_default();
     let right = pboc::discretionary_mac(&session(&keys.macs, atc), atc, value);

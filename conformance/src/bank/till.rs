@@ -13,7 +13,7 @@ use cardlab::crypto::{RsaPublic, Sha1, pboc};
 use cardlab::tag;
 use cardlab::tlv::{self, Dol, Format, Objects, Tag, Value};
 use cardlab_desk::bank::authority::{Certificate, open, open_card, open_issuer, open_static_data};
-use cardlab_desk::bank::key::Keys;
+use cardlab_desk::bank::key::KeySet;
 use cardlab_desk::bank::rsa::{RsaPair, Whose};
 use std::collections::BTreeMap;
 
@@ -31,7 +31,7 @@ pub(crate) struct Ac {
 /// The state of a payment.
 #[derive(Clone)]
 pub(crate) struct Till {
-    keys: Keys,
+    keys: KeySet,
     /// The PIN that is right now, as digits.
     pub(crate) pin: String,
     /// What the terminal told last, by tag.
@@ -58,7 +58,7 @@ const NUMBER: [u8; 4] = [0xD6, 0x4B, 0x85, 0x87];
 
 impl Till {
     /// Before any payment, with the keys and the PIN of this card.
-    pub(crate) fn new(keys: Keys, pin: String) -> Till {
+    pub(crate) fn new(keys: KeySet, pin: String) -> Till {
         Till {
             keys,
             pin,

@@ -99,7 +99,7 @@ impl<'p> Payments<'p> {
         let has_other_keys = application
             .groupings
             .iter()
-            .any(|grouping| grouping.number == 0x8000);
+            .any(|grouping| matches!(grouping.number, 0x8000 | 0x8030));
         Some(Payments {
             application,
             seed: seed.filter(|_| !has_other_keys),

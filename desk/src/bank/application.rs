@@ -12,6 +12,8 @@ use cardlab::fen::Fen;
 pub const AUTHORITY_INDEX: u8 = 99;
 /// What the terminal tells before the transaction: asks for e-cash, amount, currency.
 pub const PDOL: &[u8] = &[0x9F, 0x7A, 0x01, 0x9F, 0x02, 0x06, 0x5F, 0x2A, 0x02];
+/// What it tells besides where the card has the SM set: whether it wants that.
+pub const PDOL_SM: &[u8] = &[0xDF, 0x69, 0x01];
 /// What it tells with the first cryptogram: 52 bytes.
 pub const CDOL1: &[u8] = &[
     0x9F, 0x02, 0x06, 0x9F, 0x03, 0x06, 0x9F, 0x1A, 0x02, 0x95, 0x05, 0x5F, 0x2A, 0x02, 0x9A, 0x03,
@@ -29,12 +31,13 @@ pub(super) const YUAN: [u8; 2] = [0x01, 0x56];
 pub const STARTS_INACTIVE: u16 = 0x0001;
 /// The switches for what the public sources leave open, by the names that profiles give
 /// them; the applet's head says what each is.
-pub const SWITCHES: [(&str, u16); 5] = [
+pub const SWITCHES: [(&str, u16); 6] = [
     ("new_card_takes_no_cash", 0x0002),
     ("pending_sends_cash_online", 0x0004),
     ("pdol_length_is_data", 0x0008),
     ("second_balance_is_data", 0x0010),
     ("counts_at_first_ac", 0x0020),
+    ("sm2_number_within", 0x0040),
 ];
 
 /// Electronic cash as it is issued.
@@ -161,6 +164,9 @@ pub struct Application {
     pub issuer_key: KeyLength,
     /// The length of its own; a long one takes a long one of its issuer.
     pub card_key: KeyLength,
+    /// Whether it has the SM set beside the other: for a terminal that wants it, SM4 makes
+    /// the sums, and certificates and signatures are by SM2. Experimental.
+    pub sm_algorithms: bool,
     /// What CARD BLOCK ends.
     pub card_block: CardBlock,
     /// The switches of its installation; 0 installs it as a bureau's tool does.
@@ -239,6 +245,7 @@ impl Application {
             authentication: Authentication::Combined,
             issuer_key: KeyLength::Usual,
             card_key: KeyLength::Usual,
+            sm_algorithms: false,
             card_block: CardBlock::Application,
             switches: STARTS_INACTIVE,
             groupings: Vec::new(),

@@ -1,4 +1,4 @@
-//! Certificates of issuers and cards, and signed static data, made and opened.
+//! Certificates of issuers and cards, and signed static data, by RSA.
 //!
 //! ```text
 //! authority ─90, 92, 9F32─► issuer ─9F46, 9F48, 9F47─► card
@@ -28,6 +28,9 @@ pub enum CertificateError {
     /// The key to be certified is too long for the key that signs.
     #[error("a key of {0} bytes cannot be certified by one of {1}")]
     TooLong(usize, usize),
+    /// SM2 made no signature, as it may with one nonce of all that there are.
+    #[error("the key makes no signature over this")]
+    Unsigned,
     /// The signature does not open to what it must be; the text says what of it.
     #[error("the certificate does not hold: {0}")]
     Broken(&'static str),

@@ -8,23 +8,36 @@
 //! | 3.1 to 3.3   | issuer's certificate; what goes with it; the lists                |
 //! | 3.4          | exponent and rest of the card's key, where 2.2 has no room for them |
 //! | 4.1          | '9F74', which makes a transaction one with electronic cash        |
+//! | 5.1, 5.2     | the SM set: issuer's certificate; what goes with it               |
+//! | 5.3, 5.4     | of the account: card's certificate; static data                   |
+//! | 5.5, 5.6     | the same for electronic cash                                      |
 //!
-//! Each locator names one copy of each data element, as terminals ask for; only that of
-//! electronic cash names 4.1. Records 2.1 and 2.5 are authenticated, and with them the
-//! profile '82'. An application with static authentication alone has no 2.2 and 2.6.
+//! Each locator names one copy of each data element, as terminals ask for; only those of
+//! electronic cash name 4.1. Records 2.1 and 2.5 are authenticated, and with them the
+//! profile '82'. An application with static authentication alone has no 2.2 and 2.6, and
+//! no 5.3 and 5.5.
 //!
-//! Source: JR/T 0025.5 and 0025.13, by public material; EMV 4.4 book 3, 7.5 and 10.3;
-//! the order of the groupings is that of a public personalisation tool.
+//! The SM set has locators of its own, which name file 5 in place of certificates and
+//! static data by RSA; no other names it. It takes besides, and this is experimental: the
+//! keys of SM4, '8030', with '9030'; the card's key of SM2, '8100'; options in place of
+//! those of the account, '9114', and of electronic cash, '9213'; 'DF69' at the end of the
+//! list that a terminal fills first.
+//!
+//! Source: JR/T 0025.5, 0025.13 and 0025.17, by public material; EMV 4.4 book 3, 7.5 and
+//! 10.3; the order of the groupings is that of a public personalisation tool, the numbers
+//! of the SM set are those of a bureau's, of which '9114' and '9213' are inferred.
 
 use super::application::{
     AUTHORITY_INDEX, Application, Authentication, CDOL1, CDOL2, Dual, Grouping, KeyLength, Limits,
-    PDOL, YUAN,
+    PDOL, PDOL_SM, YUAN,
 };
 use super::authority::{
     Certificate, CertificateError, Subject, certify_card, certify_issuer, sign_static_data,
 };
+use super::authority_sm2;
 use super::key::Keys;
 use super::rsa::{RsaPair, Whose};
+use super::sm2::{self, Sm2Pair};
 use cardlab::aid::Aid;
 use cardlab::fen::Fen;
 use cardlab::tag;
@@ -64,6 +77,12 @@ impl Application {
         if self.cash.is_some() {
             groupings.push(grouping(0x9203, self.options(&self.cash_afl())));
         }
+        if self.sm_algorithms {
+            groupings.push(grouping(0x9114, self.options(&self.account_afl_sm())));
+            if self.cash.is_some() {
+                groupings.push(grouping(0x9213, self.options(&self.cash_afl_sm())));
+            }
+        }
         groupings.extend([
             grouping(0x9102, self.fci()),
             grouping(
@@ -84,6 +103,9 @@ impl Application {
         ]);
         let rest = self.add_copies(&mut groupings)?;
         self.add_issuer(rest.as_ref(), &mut groupings)?;
+        if self.sm_algorithms {
+            self.add_sm(&mut groupings)?;
+        }
         groupings.extend([
             grouping(0x0D01, self.limits()),
             grouping(0x0E01, self.defaults()),
@@ -93,12 +115,20 @@ impl Application {
                     data.object(tag!(0x9F10), &self.issuer_data());
                 }),
             ),
-            grouping(0x8000, keys.to_bytes()),
-            grouping(0x9000, keys.check_values()),
+            grouping(0x8000, keys.des.to_bytes()),
+            grouping(0x9000, keys.des.check_values()),
         ]);
+        if self.sm_algorithms {
+            groupings.push(grouping(0x8030, keys.sm4.to_bytes()));
+            groupings.push(grouping(0x9030, keys.sm4.check_values()));
+        }
         if self.has_card_key() {
             for (number, part) in (0x8201..=0x8205).rev().zip(self.card_pair().parts()) {
                 groupings.push(grouping(number, padded(part)));
+            }
+            if self.sm_algorithms {
+                let private = self.card_pair_sm2().private();
+                groupings.push(grouping(0x8100, private.expose().to_vec()));
             }
         }
         // A PIN that is none makes no block, and the card refuses the grouping.
@@ -119,12 +149,20 @@ impl Application {
         !matches!(self.authentication, Authentication::Static)
     }
 
-    fn card_pair(&self) -> &'static RsaPair {
-        let number = self.account.bytes().fold(0u64, |sum, digit| {
+    /// What chooses the card's key pair among those for tests.
+    fn number(&self) -> u64 {
+        self.account.bytes().fold(0, |sum: u64, digit| {
             sum.wrapping_mul(10).wrapping_add(u64::from(digit & 0x0F))
-        });
+        })
+    }
+
+    fn card_pair_sm2(&self) -> &'static Sm2Pair {
+        Sm2Pair::of(sm2::Whose::Card(self.number()))
+    }
+
+    fn card_pair(&self) -> &'static RsaPair {
         RsaPair::of(match self.card_key {
-            KeyLength::Usual => Whose::Card(number),
+            KeyLength::Usual => Whose::Card(self.number()),
             KeyLength::Long => Whose::LongCard,
         })
     }
@@ -183,6 +221,53 @@ impl Application {
         [&[0x08, 1, 2, 0][..], signed, &last].concat()
     }
 
+    fn account_afl_sm(&self) -> Vec<u8> {
+        let own: &[u8] = if self.has_card_key() {
+            &[0x28, 1, 4, 0]
+        } else {
+            &[0x28, 1, 2, 0, 0x28, 4, 4, 0]
+        };
+        let common = [0x08, 1, 2, 0, 0x10, 1, 1, 1, 0x10, 4, 4, 0, 0x18, 3, 3, 0];
+        [&common[..], own].concat()
+    }
+
+    fn cash_afl_sm(&self) -> Vec<u8> {
+        let first = if self.has_card_key() { 5 } else { 6 };
+        let common = [0x08, 1, 2, 0, 0x10, 5, 5, 1, 0x18, 3, 3, 0, 0x20, 1, 1, 0];
+        [&common[..], &[0x28, 1, 2, 0, 0x28, first, 6, 0]].concat()
+    }
+
+    /// The data of the account, or of electronic cash, that are authenticated.
+    fn signed_data(&self, cash: bool) -> Vec<u8> {
+        const ACCOUNT: [[u8; 5]; 3] = [
+            [0xD8, 0x60, 0x04, 0xA8, 0x00],
+            [0x00, 0x10, 0x98, 0x00, 0x00],
+            [0xD8, 0x68, 0x04, 0xF8, 0x00],
+        ];
+        const CASH: [[u8; 5]; 3] = [
+            [0xD8, 0x60, 0x3C, 0xA8, 0x00],
+            [0x00, 0x10, 0x80, 0x00, 0x00],
+            [0xD8, 0x68, 0x3C, 0xF8, 0x00],
+        ];
+        let (methods, [default, denial, online]) = if cash {
+            (&self.cash_methods, CASH)
+        } else {
+            (&self.methods, ACCOUNT)
+        };
+        objects(|record| {
+            record
+                .object(tag!(0x5F25), &self.effective)
+                .object(tag!(0x5F24), &self.expiry)
+                .object(tag!(0x5A), &packed(&self.account, None))
+                .object(tag!(0x9F07), &[0xFF, 0x00])
+                .object(tag!(0x8E), methods)
+                .object(tag!(0x9F0D), &default)
+                .object(tag!(0x9F0E), &denial)
+                .object(tag!(0x9F0F), &online)
+                .object(tag!(0x5F28), &YUAN);
+        })
+    }
+
     /// The records that differ between the account and its electronic cash; the card's
     /// certificate where the rest of it goes elsewhere.
     fn add_copies(
@@ -190,34 +275,13 @@ impl Application {
         groupings: &mut Vec<Grouping>,
     ) -> Result<Option<Certificate>, CertificateError> {
         let issuer = self.issuer_pair();
-        let account = [
-            (tag!(0x9F0D), [0xD8, 0x60, 0x04, 0xA8, 0x00]),
-            (tag!(0x9F0E), [0x00, 0x10, 0x98, 0x00, 0x00]),
-            (tag!(0x9F0F), [0xD8, 0x68, 0x04, 0xF8, 0x00]),
-        ];
-        let cash = [
-            (tag!(0x9F0D), [0xD8, 0x60, 0x3C, 0xA8, 0x00]),
-            (tag!(0x9F0E), [0x00, 0x10, 0x80, 0x00, 0x00]),
-            (tag!(0x9F0F), [0xD8, 0x68, 0x3C, 0xF8, 0x00]),
-        ];
-        let mut copies = vec![(0x0201, &self.methods, account)];
+        let mut copies = vec![(0x0201, false)];
         if self.cash.is_some() {
-            copies.push((0x0205, &self.cash_methods, cash));
+            copies.push((0x0205, true));
         }
         let mut rest = None;
-        for (first, methods, codes) in copies {
-            let signed = objects(|record| {
-                record
-                    .object(tag!(0x5F25), &self.effective)
-                    .object(tag!(0x5F24), &self.expiry)
-                    .object(tag!(0x5A), &packed(&self.account, None))
-                    .object(tag!(0x9F07), &[0xFF, 0x00])
-                    .object(tag!(0x8E), methods);
-                for (tag, code) in &codes {
-                    record.object(*tag, code);
-                }
-                record.object(tag!(0x5F28), &YUAN);
-            });
+        for (first, cash) in copies {
+            let signed = self.signed_data(cash);
             let data = [&signed[..], &self.aip()].concat();
             groupings.push(grouping(
                 first,
@@ -245,7 +309,7 @@ impl Application {
                     record.object(tag!(0x93), &statics);
                 }),
             ));
-            if first == 0x0201 {
+            if !cash {
                 let Limits { lower, upper, .. } = self.limits;
                 groupings.push(grouping(
                     0x0204,
@@ -261,13 +325,101 @@ impl Application {
     }
 
     fn certificate(&self, issuer: &RsaPair, data: &[u8]) -> Result<Certificate, CertificateError> {
-        let subject = Subject {
-            expiry: [self.expiry[1], self.expiry[0]],
+        let card = self.card_pair().public();
+        certify_card(
+            issuer,
+            card,
+            self.certified_account(),
+            &self.subject(),
+            data,
+        )
+    }
+
+    /// What a certificate of the card says besides.
+    const fn subject(&self) -> Subject {
+        let [year, month, _] = self.expiry;
+        Subject {
+            expiry: [month, year],
             serial: [0, 0, 1],
-        };
+        }
+    }
+
+    /// The account as certificates have it, filled with F.
+    fn certified_account(&self) -> [u8; 10] {
         let name = packed(&self.account, Some(10));
-        let name = name.try_into().unwrap_or([0xFF; 10]);
-        certify_card(issuer, self.card_pair().public(), name, &subject, data)
+        name.try_into().unwrap_or([0xFF; 10])
+    }
+
+    /// The leftmost digits of the account, by which certificates know the issuer.
+    fn issuer_identifier(&self) -> [u8; 4] {
+        // An even number of digits: a terminal is known that takes no odd one.
+        let mut identifier = [0xFF; 4];
+        let digits = packed(&self.account, None);
+        for (to, from) in identifier.iter_mut().zip(digits).take(3) {
+            *to = from;
+        }
+        identifier
+    }
+
+    /// The records of the SM set.
+    fn add_sm(&self, groupings: &mut Vec<Grouping>) -> Result<(), CertificateError> {
+        let authority = Sm2Pair::of(sm2::Whose::Authority);
+        let issuer = Sm2Pair::of(sm2::Whose::Issuer);
+        let certificate = authority_sm2::certify_issuer(
+            authority,
+            issuer.public(),
+            self.issuer_identifier(),
+            &ISSUER_SUBJECT,
+        )?;
+        groupings.push(grouping(
+            0x0501,
+            record(|record| {
+                record.object(tag!(0x90), &certificate);
+            }),
+        ));
+        groupings.push(grouping(
+            0x0502,
+            record(|record| {
+                record.object(tag!(0x8F), &[AUTHORITY_INDEX]);
+                self.rest_of_issuer(record);
+            }),
+        ));
+        let mut copies = vec![(0x0503, false)];
+        if self.cash.is_some() {
+            copies.push((0x0505, true));
+        }
+        for (first, cash) in copies {
+            let data = [&self.signed_data(cash)[..], &self.aip()].concat();
+            if self.has_card_key() {
+                let card = self.card_pair_sm2().public();
+                let (account, subject) = (self.certified_account(), self.subject());
+                let own = authority_sm2::certify_card(issuer, card, account, &subject, &data)?;
+                groupings.push(grouping(
+                    first,
+                    record(|record| {
+                        record.object(tag!(0x9F46), &own);
+                    }),
+                ));
+            }
+            let statics = authority_sm2::sign_static_data(issuer, AUTHENTICATION_CODE, &data)?;
+            groupings.push(grouping(
+                first + 1,
+                record(|record| {
+                    record.object(tag!(0x93), &statics);
+                }),
+            ));
+        }
+        Ok(())
+    }
+
+    /// What goes with the issuer's certificate, in either set.
+    fn rest_of_issuer(&self, record: &mut Writer<'_>) {
+        record
+            .object(tag!(0x5F30), &[0x02, 0x01])
+            .object(tag!(0x5F34), &[bcd_byte(self.sequence)])
+            .object(tag!(0x9F08), &[0x00, 0x30])
+            .object(tag!(0x9F42), &YUAN)
+            .object(tag!(0x9F4A), &[0x82]);
     }
 
     /// The records about the issuer, and the lists; `rest` is of the card's key what goes
@@ -278,21 +430,9 @@ impl Application {
         groupings: &mut Vec<Grouping>,
     ) -> Result<(), CertificateError> {
         let authority = RsaPair::of(Whose::Authority);
-        // An even number of digits: a terminal is known that takes no odd one.
-        let mut identifier = [0xFF; 4];
-        for (to, from) in identifier
-            .iter_mut()
-            .zip(packed(&self.account, None))
-            .take(3)
-        {
-            *to = from;
-        }
-        let subject = Subject {
-            expiry: ISSUER_EXPIRY,
-            serial: [0, 0, 1],
-        };
         let issuer = self.issuer_pair().public();
-        let made = certify_issuer(authority, issuer, identifier, &subject)?;
+        let identifier = self.issuer_identifier();
+        let made = certify_issuer(authority, issuer, identifier, &ISSUER_SUBJECT)?;
         groupings.push(grouping(
             0x0301,
             record(|record| {
@@ -308,12 +448,7 @@ impl Application {
                 if !made.remainder.is_empty() {
                     record.object(tag!(0x92), &made.remainder);
                 }
-                record
-                    .object(tag!(0x5F30), &[0x02, 0x01])
-                    .object(tag!(0x5F34), &[bcd_byte(self.sequence)])
-                    .object(tag!(0x9F08), &[0x00, 0x30])
-                    .object(tag!(0x9F42), &YUAN)
-                    .object(tag!(0x9F4A), &[0x82]);
+                self.rest_of_issuer(record);
             }),
         ));
         groupings.push(grouping(
@@ -344,12 +479,18 @@ impl Application {
         Ok(())
     }
 
+    /// What a terminal is to tell before the transaction, '9F38'.
+    fn options_list(&self) -> Vec<u8> {
+        let more = if self.sm_algorithms { PDOL_SM } else { &[] };
+        [PDOL, more].concat()
+    }
+
     fn fci(&self) -> Vec<u8> {
         objects(|fci| {
             fci.nested(tag!(0xA5), |fci| {
                 fci.object(tag!(0x50), self.label.as_bytes())
                     .object(tag!(0x87), &[0x01])
-                    .object(tag!(0x9F38), PDOL)
+                    .object(tag!(0x9F38), &self.options_list())
                     .object(tag!(0x5F2D), b"zhen")
                     .object(tag!(0xBF0C), LOGS);
             });
@@ -433,14 +574,30 @@ impl Application {
     }
 
     /// The locators of its records, '94': of the account's payments, and of those of
-    /// electronic cash.
+    /// electronic cash; of each set that it has.
     #[must_use]
-    pub fn locators(&self) -> [Option<Vec<u8>>; 2] {
-        let cash = self.cash.map(|_| self.cash_afl());
-        let made = [(0x9104, Some(self.account_afl())), (0x9203, cash)];
-        made.map(|(number, made)| match self.own(number) {
-            Some(own) => Some(tlv::find(own, &[tag!(0x94)]).ok()??.to_vec()),
-            None => made,
+    pub fn locators(&self) -> [Vec<Vec<u8>>; 2] {
+        let sm = self.sm_algorithms;
+        let cash = self.cash.is_some();
+        let made = [
+            [
+                (0x9104, Some(self.account_afl())),
+                (0x9114, sm.then(|| self.account_afl_sm())),
+            ],
+            [
+                (0x9203, cash.then(|| self.cash_afl())),
+                (0x9213, (sm && cash).then(|| self.cash_afl_sm())),
+            ],
+        ];
+        made.map(|sets| {
+            let issued = sets.into_iter().filter_map(|(number, made)| {
+                let Some(own) = self.own(number) else {
+                    return made;
+                };
+                let own = tlv::find(own, &[tag!(0x94)]).ok()??;
+                Some(own.to_vec())
+            });
+            issued.collect()
         })
     }
 
@@ -508,8 +665,11 @@ pub fn directory(entries: &[(&Aid, &str)]) -> Vec<Grouping> {
     groupings
 }
 
-/// The last month of validity of the issuer's certificate.
-const ISSUER_EXPIRY: [u8; 2] = [0x12, 0x49];
+/// What certificates of the issuer say besides.
+const ISSUER_SUBJECT: Subject = Subject {
+    expiry: [0x12, 0x49],
+    serial: [0, 0, 1],
+};
 
 const fn grouping(number: u16, data: Vec<u8>) -> Grouping {
     Grouping { number, data }
@@ -570,4 +730,165 @@ fn padded(part: &[u8]) -> Vec<u8> {
     bytes.push(0x80);
     bytes.resize(bytes.len().next_multiple_of(8), 0);
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::authority_sm2::{open_card, open_issuer, open_static_data};
+    use super::sm2::{Sm2Pair, Whose};
+    use super::{Application, Authentication, Grouping, PDOL, PDOL_SM};
+    use crate::bank::application::Cash;
+    use crate::bank::key::Keys;
+    use cardlab::crypto::sm2::PrivateKey;
+    use cardlab::fen::Fen;
+    use cardlab::tag;
+    use cardlab::tlv::{Objects, find};
+    use std::collections::BTreeMap;
+
+    const ACCOUNT: &str = "6228004116000202641";
+    /// The groupings that the SM set takes.
+    const SM: [u16; 5] = [0x8030, 0x8100, 0x9030, 0x9114, 0x9213];
+
+    /// Every way to prove itself, with electronic cash and without.
+    fn all() -> impl Iterator<Item = Application> {
+        let cash = Cash {
+            balance: Fen::ZERO,
+            balance_limit: Fen::new(100_000),
+            single_limit: Fen::new(50_000),
+            reset_threshold: Fen::ZERO,
+        };
+        let ways = [
+            Authentication::Static,
+            Authentication::Dynamic,
+            Authentication::Combined,
+        ];
+        let both = move |way| {
+            [None, Some(cash)].map(|cash| Application {
+                authentication: way,
+                cash,
+                sm_algorithms: true,
+                ..Application::of(ACCOUNT)
+            })
+        };
+        ways.into_iter().flat_map(both)
+    }
+
+    fn keys() -> Keys {
+        Keys::from_seed(7).of_card(ACCOUNT, 1).unwrap()
+    }
+
+    fn of(groupings: &[Grouping], number: u16) -> Option<&[u8]> {
+        let found = groupings.iter().find(|one| one.number == number);
+        found.map(|one| one.data.as_slice())
+    }
+
+    /// What a locator names: elements by their tags, each once, and what is signed.
+    fn read(groupings: &[Grouping], locator: &[u8]) -> (BTreeMap<u32, Vec<u8>>, Vec<u8>) {
+        let (mut elements, mut signed) = (BTreeMap::new(), Vec::new());
+        for &[file, first, last, count] in locator.as_chunks::<4>().0 {
+            for number in first..=last {
+                let record = of(groupings, u16::from_be_bytes([file >> 3, number]));
+                let record = find(record.unwrap(), &[tag!(0x70)]).unwrap().unwrap();
+                if number - first < count {
+                    signed.extend(record);
+                }
+                for object in Objects::new(record) {
+                    let object = object.unwrap();
+                    let tag = object.tag.value();
+                    let before = elements.insert(tag, object.value.to_vec());
+                    assert_eq!(before, None, "{tag:X} twice");
+                }
+            }
+        }
+        (elements, signed)
+    }
+
+    #[test]
+    fn the_sm_set_stands_beside_an_application_that_is_as_without_it() {
+        for with in all() {
+            let without = Application {
+                sm_algorithms: false,
+                ..with.clone()
+            };
+            let mut made = with.groupings(&keys()).unwrap();
+            let expected = without.groupings(&keys()).unwrap();
+            let fci = [PDOL, PDOL_SM].concat();
+            let list = [tag!(0xA5), tag!(0x9F38)];
+            let told = find(of(&made, 0x9102).unwrap(), &list).unwrap();
+            assert_eq!(told, Some(&fci[..]));
+            let own = |one: &Grouping| SM.contains(&one.number) || one.number >> 8 == 0x05;
+            made.retain(|one| !own(one) && one.number != 0x9102);
+            assert!(!expected.iter().any(own));
+            let expected = expected.into_iter().filter(|one| one.number != 0x9102);
+            assert_eq!(made, expected.collect::<Vec<_>>());
+            // And no locator of the other set names its file.
+            for locators in without.locators() {
+                for locator in locators {
+                    let files = locator.as_chunks::<4>().0;
+                    assert!(files.iter().all(|[file, ..]| file >> 3 != 5));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_records_of_the_sm_set_prove_what_the_other_proves() {
+        for ordered in all() {
+            let groupings = ordered.groupings(&keys()).unwrap();
+            let has_key = ordered.authentication != Authentication::Static;
+            let mut options = vec![(0x9104, 0x9114)];
+            if ordered.cash.is_some() {
+                options.push((0x9203, 0x9213));
+            }
+            for (rsa, sm) in options {
+                let part = |number, tag| {
+                    let options = of(&groupings, number).unwrap();
+                    find(options, &[tag]).unwrap().unwrap()
+                };
+                assert_eq!(part(rsa, tag!(0x82)), part(sm, tag!(0x82)));
+                let (rsa, signed_rsa) = read(&groupings, part(rsa, tag!(0x94)));
+                let (sm, mut signed) = read(&groupings, part(sm, tag!(0x94)));
+                assert_eq!(signed_rsa, signed);
+                let by_rsa = [0x90, 0x92, 0x93, 0x9F32, 0x9F46, 0x9F47, 0x9F48];
+                for (tag, value) in &rsa {
+                    assert_eq!(sm.get(tag) == Some(value), !by_rsa.contains(tag), "{tag:X}");
+                }
+                for tag in [0x92, 0x9F32, 0x9F47, 0x9F48] {
+                    assert!(!sm.contains_key(&tag), "{tag:X}");
+                }
+                assert!(sm.keys().all(|tag| rsa.contains_key(tag)));
+                signed.extend(ordered.aip());
+                let authority = Sm2Pair::of(Whose::Authority).public();
+                let (issuer, identifier, _) = open_issuer(authority, &sm[&0x90]).unwrap();
+                assert_eq!(identifier, [0x62, 0x28, 0x00, 0xFF]);
+                open_static_data(&issuer, &sm[&0x93], &signed).unwrap();
+                assert_eq!(sm.contains_key(&0x9F46), has_key);
+                if has_key {
+                    let (key, account, _) = open_card(&issuer, &sm[&0x9F46], &signed).unwrap();
+                    assert_eq!(hex::encode(account), format!("{ACCOUNT}f"));
+                    let private = of(&groupings, 0x8100).unwrap().try_into().unwrap();
+                    let private = PrivateKey::from_bytes(private).unwrap();
+                    assert_eq!(private.public_key(), key);
+                }
+            }
+            assert_eq!(of(&groupings, 0x8100).is_some(), has_key);
+            let sm4 = keys().sm4;
+            assert_eq!(of(&groupings, 0x8030), Some(&sm4.to_bytes()[..]));
+            assert_eq!(of(&groupings, 0x9030), Some(&sm4.check_values()[..]));
+        }
+    }
+
+    #[test]
+    fn locators_are_those_of_the_options_in_each_set() {
+        for ordered in all() {
+            let groupings = ordered.groupings(&keys()).unwrap();
+            let of = |number| {
+                let options = of(&groupings, number)?;
+                Some(find(options, &[tag!(0x94)]).unwrap().unwrap().to_vec())
+            };
+            let expected = [[0x9104, 0x9114], [0x9203, 0x9213]]
+                .map(|numbers| numbers.into_iter().filter_map(of).collect::<Vec<_>>());
+            assert_eq!(ordered.locators(), expected);
+        }
+    }
 }

@@ -9,6 +9,7 @@
 //! | check                              | response code |
 //! |------------------------------------|---------------|
 //! | the account is known               | 14            |
+//! | there are keys for its cryptogram  | 05            |
 //! | the cryptogram is asking, and right | 05           |
 //! | the MAC of the discretionary data  | 05            |
 //! | the counter is new                 | 05            |
@@ -23,13 +24,16 @@
 //! our own cards alone. The state of the account, the day's count and the balance are
 //! the host's; it has no clock, and the day is that of the transaction.
 //!
+//! Which keys made a cryptogram, its issuer application data say, triple DES or SM4; all
+//! that is answered is by the same. SM4 is experimental, see [`pboc`].
+//!
 //! Source: JR/T 0025.5 and 0025.7, by public material; ISO 8583:1987, field 39; EMV 4.4
 //! book 2, 8.2 (ARPC), book 3, 10.10 (scripts).
 
 use super::application::Application;
 use super::grouping::amount;
-use super::key::{Keys, Session};
-use cardlab::crypto::{equal, pboc};
+use super::key::{CardKeys, KeySet, Keys, session};
+use cardlab::crypto::{Algorithm, Expanded, Key, equal, pboc};
 use cardlab::fen::Fen;
 use cardlab::tag;
 use cardlab::tlv::{Dol, Objects, Tag, Writer};
@@ -93,7 +97,8 @@ pub enum RequestError {
         /// What was given.
         found: usize,
     },
-    /// Issuer application data of another form: '07 DKI 01 03 CVR 01 …' is expected.
+    /// Issuer application data of another form: '07 DKI 01 03 CVR 01 …' is expected, or
+    /// '04' where SM4 makes the sums.
     #[error("9F10 is not that of cryptogram version 01: {0}")]
     IssuerData(String),
 }
@@ -251,11 +256,17 @@ struct Asked<'r> {
     pin: Option<&'r str>,
 }
 
+/// The last byte of issuer application data before discretionary ones.
+const ALGORITHM_DES: u8 = 0x01;
+const ALGORITHM_SM4: u8 = 0x04;
+
 /// The issuer application data, '9F10'.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IssuerData {
     /// Which version of the bank's keys.
     pub key_index: u8,
+    /// What the card makes its sums with.
+    pub algorithm: Algorithm,
     /// The card verification results.
     pub cvr: Cvr,
     /// Discretionary data: their identifier and value with their MAC.
@@ -266,9 +277,15 @@ impl IssuerData {
     /// Reads them; `None` where they are of another cryptogram version or algorithm.
     #[must_use]
     pub fn read(bytes: &[u8]) -> Option<IssuerData> {
-        let (&[0x07, key_index, 0x01, 0x03, a, b, c, 0x01], rest) = bytes.split_first_chunk()?
+        let (&[0x07, key_index, 0x01, 0x03, a, b, c, algorithm], rest) =
+            bytes.split_first_chunk()?
         else {
             return None;
+        };
+        let algorithm = match algorithm {
+            ALGORITHM_DES => Algorithm::Des,
+            ALGORITHM_SM4 => Algorithm::Sm4,
+            _ => return None,
         };
         let discretionary = match rest {
             [] => None,
@@ -280,6 +297,7 @@ impl IssuerData {
         };
         Some(IssuerData {
             key_index,
+            algorithm,
             cvr: Cvr([a, b, c]),
             discretionary,
         })
@@ -462,6 +480,8 @@ pub enum Reason {
     Approved,
     /// No such account.
     UnknownAccount,
+    /// The bank does not have the keys of the card that this takes.
+    NoKeys,
     /// The card did not ask on line.
     NotAsked,
     /// The cryptogram is not that of the card.
@@ -497,7 +517,8 @@ impl Reason {
         match self {
             Reason::Approved => *b"00",
             Reason::UnknownAccount => *b"14",
-            Reason::NotAsked
+            Reason::NoKeys
+            | Reason::NotAsked
             | Reason::WrongCryptogram
             | Reason::WrongDiscretionary
             | Reason::CounterSeen => *b"05",
@@ -518,6 +539,7 @@ impl Reason {
         match self {
             Reason::Approved => "approved",
             Reason::UnknownAccount => "no such account",
+            Reason::NoKeys => "the bank does not have the card's keys for it",
             Reason::NotAsked => "the card did not ask on line",
             Reason::WrongCryptogram => "the cryptogram is not that of the card",
             Reason::WrongDiscretionary => "the MAC of the discretionary data is wrong",
@@ -540,6 +562,7 @@ impl Reason {
         match self {
             Reason::Approved => "批准",
             Reason::UnknownAccount => "无此账户",
+            Reason::NoKeys => "发卡行无此卡所需密钥",
             Reason::NotAsked => "卡片未请求联机",
             Reason::WrongCryptogram => "应用密文错误",
             Reason::WrongDiscretionary => "发卡行自定义数据MAC错误",
@@ -612,6 +635,8 @@ const TYPE_BALANCE: u8 = 0x31;
 pub struct Bank {
     masters: Keys,
     accounts: BTreeMap<String, Account>,
+    /// Keys of cards that are not under the masters, by account and sequence number.
+    cards: BTreeMap<(String, u8), CardKeys>,
 }
 
 impl Bank {
@@ -621,6 +646,7 @@ impl Bank {
         Bank {
             masters,
             accounts: BTreeMap::new(),
+            cards: BTreeMap::new(),
         }
     }
 
@@ -655,6 +681,24 @@ impl Bank {
         self.open(&application.account, account);
     }
 
+    /// Takes the keys of a card that is not under the masters. Its cryptograms of the
+    /// other algorithm are then nobody's.
+    pub fn know_card(&mut self, account: &str, sequence: u8, keys: CardKeys) {
+        self.cards.insert((account.to_owned(), sequence), keys);
+    }
+
+    /// The keys of a card for what it makes with this algorithm.
+    fn keys(&self, request: &Request, algorithm: Algorithm) -> Result<CardKeys, Reason> {
+        let own = (request.account.clone(), request.sequence);
+        if let Some(known) = self.cards.get(&own) {
+            let fits = known.are_of(algorithm);
+            return fits.then(|| known.clone()).ok_or(Reason::NoKeys);
+        }
+        let keys = self.masters.of_card(&request.account, request.sequence);
+        let keys = keys.ok_or(Reason::UnknownAccount)?;
+        Ok(CardKeys::Whole(keys.set(algorithm).clone()))
+    }
+
     /// An account.
     #[must_use]
     pub fn account(&self, number: &str) -> Option<&Account> {
@@ -672,29 +716,37 @@ impl Bank {
     /// [`RequestError`] where the request is not whole.
     pub fn authorise(&mut self, request: &Request) -> Result<Decision, RequestError> {
         let asked = request.read()?;
-        let keys = self.masters.of_card(&request.account, request.sequence);
-        let known = keys.zip(self.accounts.get_mut(&request.account));
-        let Some((keys, account)) = known else {
+        let keys = self.keys(request, asked.issuer.algorithm);
+        let Some(account) = self.accounts.get_mut(&request.account) else {
             return Ok(asked.answer(Reason::UnknownAccount));
         };
-        let session = keys.session(asked.atc);
+        let keys = match keys {
+            Ok(keys) => keys,
+            Err(reason) => return Ok(asked.answer(reason)),
+        };
         if asked.cid >> 6 != 0x02 {
             return Ok(asked.answer(Reason::NotAsked));
         }
-        if let Err(reason) = asked.prove(&session) {
+        if let Err(reason) = asked.prove(&keys) {
             return Ok(asked.answer(reason));
         }
-        let (reason, load) = match account.decide(&asked) {
+        let decided = match keys.whole() {
+            // Nothing is loaded without a script.
+            None if asked.kind == TYPE_CASH_LOAD => Err(Reason::NoKeys),
+            _ => account.decide(&asked),
+        };
+        let (reason, load) = match decided {
             Ok(load) => (Reason::Approved, load),
             Err(reason) => (reason, None),
         };
         account.last_atc = Some(asked.atc);
-        let arpc = pboc::arpc(&session.cryptograms, asked.cryptogram, reason.code());
+        let cryptograms = session(keys.cryptograms(), asked.atc);
+        let arpc = pboc::arpc(&cryptograms, asked.cryptogram, reason.code());
         let mut decision = Decision {
             arpc: Some(arpc),
             ..asked.answer(reason)
         };
-        if let Some(balance) = load {
+        if let (Some(balance), Some(keys)) = (load, keys.whole()) {
             let scripts = Scripts::new(keys, asked.atc, asked.cryptogram);
             decision.scripts.push(scripts.load(balance));
         }
@@ -708,11 +760,8 @@ impl Bank {
     /// [`RequestError`] where the request is not whole.
     pub fn prove(&self, request: &Request) -> Result<Result<(), Reason>, RequestError> {
         let asked = request.read()?;
-        let keys = self.masters.of_card(&request.account, request.sequence);
-        Ok(match keys {
-            Some(keys) => asked.prove(&keys.session(asked.atc)),
-            None => Err(Reason::UnknownAccount),
-        })
+        let keys = self.keys(request, asked.issuer.algorithm);
+        Ok(keys.and_then(|keys| asked.prove(&keys)))
     }
 
     /// Activates an account (requirement R06): the card, which declines everything until
@@ -723,14 +772,16 @@ impl Bank {
     /// in [`authorise`](Bank::authorise), in the inner result.
     pub fn activate(&mut self, request: &Request) -> Result<Result<Vec<u8>, Reason>, RequestError> {
         let asked = request.read()?;
-        let keys = self.masters.of_card(&request.account, request.sequence);
-        let known = keys.zip(self.accounts.get_mut(&request.account));
-        let Some((keys, account)) = known else {
+        let keys = self.keys(request, asked.issuer.algorithm);
+        let Some(account) = self.accounts.get_mut(&request.account) else {
             return Ok(Err(Reason::UnknownAccount));
         };
-        if let Err(reason) = asked.prove(&keys.session(asked.atc)) {
-            return Ok(Err(reason));
-        }
+        let proven = keys.and_then(|keys| asked.prove(&keys).map(|()| keys));
+        let keys = match &proven {
+            Ok(CardKeys::Whole(keys)) => keys,
+            Ok(CardKeys::Cryptograms(_)) => return Ok(Err(Reason::NoKeys)),
+            Err(reason) => return Ok(Err(*reason)),
+        };
         match account.state {
             State::Inactive | State::Active => {}
             State::Lost => return Ok(Err(Reason::Lost)),
@@ -743,19 +794,16 @@ impl Bank {
         ))
     }
 
-    /// Scripts for the card of a transaction; `None` for an account that is none.
+    /// Scripts for the card of a transaction, of which the request has the first
+    /// cryptogram; `None` where the bank does not have the keys that they take.
     ///
-    /// `cryptogram` is the first one of the transaction.
-    #[must_use]
-    pub fn scripts(
-        &self,
-        account: &str,
-        sequence: u8,
-        atc: u16,
-        cryptogram: [u8; 8],
-    ) -> Option<Scripts> {
-        let keys = self.masters.of_card(account, sequence)?;
-        Some(Scripts::new(keys, atc, cryptogram))
+    /// # Errors
+    /// [`RequestError`] for '9F36', '9F26' and '9F10', in this order.
+    pub fn scripts(&self, request: &Request) -> Result<Option<Scripts>, RequestError> {
+        let (atc, cryptogram) = request.transaction()?;
+        let keys = self.keys(request, request.issuer_data()?.algorithm).ok();
+        let keys = keys.as_ref().and_then(CardKeys::whole);
+        Ok(keys.map(|keys| Scripts::new(keys, atc, cryptogram)))
     }
 }
 
@@ -770,22 +818,18 @@ impl Asked<'_> {
     }
 
     /// Whether card and data belong together.
-    fn prove(&self, session: &Session) -> Result<(), Reason> {
-        let right = pboc::cryptogram(&session.cryptograms, &[&self.signed]);
+    fn prove(&self, keys: &CardKeys) -> Result<(), Reason> {
+        let right = pboc::cryptogram(&session(keys.cryptograms(), self.atc), &[&self.signed]);
         if !equal(&right, &self.cryptogram) {
             return Err(Reason::WrongCryptogram);
         }
-        match &self.issuer.discretionary {
-            Some((_, value, mac))
-                if !equal(
-                    &pboc::discretionary_mac(&session.macs, self.atc, value),
-                    mac,
-                ) =>
-            {
-                Err(Reason::WrongDiscretionary)
+        if let (Some((_, value, mac)), Some(keys)) = (&self.issuer.discretionary, keys.whole()) {
+            let right = pboc::discretionary_mac(&session(&keys.macs, self.atc), self.atc, value);
+            if !equal(&right, mac) {
+                return Err(Reason::WrongDiscretionary);
             }
-            _ => Ok(()),
         }
+        Ok(())
     }
 }
 
@@ -847,8 +891,8 @@ impl Account {
 
 /// The script commands of one transaction, each with its MAC.
 pub struct Scripts {
-    keys: Keys,
-    session: Session,
+    enciphering: Key,
+    macs: Expanded,
     atc: u16,
     cryptogram: [u8; 8],
 }
@@ -857,10 +901,10 @@ impl Scripts {
     /// Those of the card with these keys, for the transaction with this counter and
     /// first cryptogram.
     #[must_use]
-    pub fn new(keys: Keys, atc: u16, cryptogram: [u8; 8]) -> Scripts {
+    pub fn new(keys: &KeySet, atc: u16, cryptogram: [u8; 8]) -> Scripts {
         Scripts {
-            session: keys.session(atc),
-            keys,
+            enciphering: keys.enciphering.clone(),
+            macs: session(&keys.macs, atc),
             atc,
             cryptogram,
         }
@@ -871,7 +915,7 @@ impl Scripts {
         let lc = u8::try_from(data.len() + 4).unwrap_or(u8::MAX);
         let [cla, ins, p1, p2] = header;
         let header = [cla, ins, p1, p2, lc];
-        let mac = pboc::script_mac(&self.session.macs, header, self.atc, self.cryptogram, data);
+        let mac = pboc::script_mac(&self.macs, header, self.atc, self.cryptogram, data);
         [&header[..], data, &mac].concat()
     }
 
@@ -907,8 +951,8 @@ impl Scripts {
             Some(present) => (0x01, Some(pboc::plain_pin_block(present)?)),
             None => (0x02, None),
         };
-        let key = &self.keys.enciphering;
-        let block = pboc::pin_block(key, &self.session.enciphering, pin, present.as_ref())?;
+        let key = &self.enciphering;
+        let block = pboc::pin_block(key, &session(key, self.atc), pin, present.as_ref())?;
         Some(self.sealed([0x84, 0x24, 0x00, p2], &block))
     }
 

@@ -5,6 +5,7 @@ use super::super::{Findings, Turn};
 use super::state::{Element, First, Phase, Verify};
 use super::{End, Payments};
 use crate::bank::cryptogram::{Answered, Made, discretionary_is_right, sum};
+use cardlab::crypto::Algorithm;
 
 /// What a cryptogram says, from the lowest to the highest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,9 +49,19 @@ const PIN_PERFORMED: u8 = 0x04;
 const PIN_FAILED: u8 = 0x02;
 const SCRIPT_FAILED: u8 = 0x08;
 
-/// Triple DES, and cryptogram version 01, in issuer application data.
+/// Where the version of a cryptogram is in issuer application data, and what made it.
 const VERSION_AT: usize = 2;
 const ALGORITHM_AT: usize = 7;
+
+/// What made a cryptogram of version 01; `None` of another, or of what is not known.
+fn algorithm(issuer: &[u8]) -> Option<Algorithm> {
+    match (issuer.get(VERSION_AT)?, issuer.get(ALGORITHM_AT)?) {
+        (1, 1) => Some(Algorithm::Des),
+        (1, 4) => Some(Algorithm::Sm4),
+        _ => None,
+    }
+}
+
 /// How long what follows is.
 const DISCRETIONARY_LEN_AT: usize = 8;
 
@@ -114,6 +125,7 @@ impl Payments<'_> {
             self.transaction.first = Some(First {
                 atc: answered.atc,
                 asks: kind == Kind::Arqc,
+                algorithm: algorithm(answered.issuer),
                 cryptogram: match answered.made {
                     Made::Plain(cryptogram) => Some(cryptogram),
                     Made::Signed(_) => None,
@@ -170,10 +182,10 @@ impl Payments<'_> {
     fn watch_sums(&self, turn: &Turn<'_>, given: &Given<'_>, cvr: [u8; 4], found: &mut Findings) {
         let answered = &given.answered;
         let issuer = answered.issuer;
-        let is_ours = issuer.get(VERSION_AT) == Some(&1) && issuer.get(ALGORITHM_AT) == Some(&1);
-        let Some(keys) = self.keys.as_ref().filter(|_| is_ours) else {
+        let Some((keys, algorithm)) = self.keys.as_ref().zip(algorithm(issuer)) else {
             return;
         };
+        let keys = keys.set(algorithm);
         let told = self.told_with(turn.command.data, given.is_second);
         if let (Made::Plain(made), Some(told), Some(aip)) =
             (answered.made, told, self.transaction.aip)

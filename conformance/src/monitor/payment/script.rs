@@ -165,7 +165,10 @@ impl Payments<'_> {
         };
         let class = command.class.base();
         let header = [class, command.ins, command.p1, command.p2, lc];
-        let macs = session(&keys.macs, first.atc);
+        let Some(algorithm) = first.algorithm else {
+            return;
+        };
+        let macs = session(&keys.set(algorithm).macs, first.atc);
         let right = pboc::script_mac(&macs, header, first.atc, cryptogram, data);
         if right != *mac {
             let [mac, right] = [*mac, right].map(hex::encode_upper);

@@ -3,6 +3,7 @@
 use super::super::Turn;
 use super::{End, Payments};
 use cardlab::apdu::Sw;
+use cardlab::crypto::Algorithm;
 use cardlab::tag;
 use cardlab::tlv::{self, Dol, Tag};
 use cardlab_desk::bank::application::Application;
@@ -58,8 +59,8 @@ pub(super) fn amount(bytes: &[u8]) -> Option<u64> {
 #[derive(Clone, Debug)]
 pub(super) struct Issued {
     elements: Vec<u8>,
-    /// The locators of the account's payments and of electronic cash.
-    locators: [Option<Vec<u8>>; 2],
+    /// The locators of the account's payments and of electronic cash, in each set.
+    locators: [Vec<Vec<u8>>; 2],
     lists: [Vec<u8>; 2],
 }
 
@@ -200,6 +201,8 @@ pub(super) struct First {
     pub(super) atc: u16,
     /// It asks the issuer.
     pub(super) asks: bool,
+    /// What made it, where that is known.
+    pub(super) algorithm: Option<Algorithm>,
     /// `None` where it is in a signature.
     pub(super) cryptogram: Option<[u8; 8]>,
 }
@@ -364,7 +367,7 @@ impl Payments<'_> {
         let [account, cash] = issued
             .locators
             .each_ref()
-            .map(|locator| locator.as_deref() == Some(afl));
+            .map(|locators| locators.iter().any(|locator| locator == afl));
         if account {
             return if cash { Path::Unknown } else { Path::Account };
         }
