@@ -169,7 +169,11 @@ pub(crate) fn load(name_or_path: &str) -> anyhow::Result<Profile> {
 /// A new card, issued over the wire.
 pub(crate) fn issued(profile: &Profile, seed: u64) -> anyhow::Result<Card> {
     let mut card = Card::manufacture(&cardlab_applets::ROM, seed);
-    issue::issue(&mut card, profile, seed)
-        .with_context(|| format!("cannot issue a card of profile {}", profile.id))?;
+    issue::issue(&mut card, profile, seed).with_context(|| cannot_issue(profile))?;
     Ok(card)
+}
+
+/// What is said before the reason.
+pub(crate) fn cannot_issue(profile: &Profile) -> String {
+    format!("cannot issue a card of profile {}", profile.id)
 }

@@ -3,6 +3,7 @@
 use crate::card;
 use crate::subject::{self, Way};
 use anyhow::Context as _;
+use cardlab_conformance::cards::Cards;
 use cardlab_conformance::case::Safety;
 use cardlab_conformance::explain::explain;
 use cardlab_conformance::plan;
@@ -186,8 +187,9 @@ fn status() -> anyhow::Result<ExitCode> {
     let mut reached = Reached::default();
     for profile in status::profiles()? {
         let subject = subject::issue(&profile, SEED, Way::InProcess, None)?;
+        let cards = Cards::of(&*subject, &profile);
         for case in plan::for_profile(&profile)? {
-            let judged = runner::judge(&case, &*subject, &profile, Safety::Irreversible);
+            let judged = runner::judge(&case, &cards, Safety::Irreversible);
             reached.note(&profile, &judged);
         }
     }

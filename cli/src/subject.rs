@@ -12,9 +12,9 @@ use cardlab::os::Card;
 use cardlab_conformance::subject::Subject;
 use cardlab_conformance::verdict::Exit;
 use cardlab_desk::hsm::{CardKeys, Hsm, TestRoot};
+use cardlab_desk::issue;
 use cardlab_desk::pki::Authority;
 use cardlab_desk::profile::Profile;
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -35,13 +35,39 @@ pub(crate) enum Way {
 struct Ours {
     name: &'static str,
     issued: Mutex<Card>,
-    /// Those issued from other profiles, by their ids.
-    others: Mutex<HashMap<String, Arc<Ours>>>,
+    /// What cards are issued from that differ from others in the bank side only.
+    social: OnceLock<Arc<Social>>,
     keys: CardKeys,
     seed: u64,
     /// The certificate of the test authority, made when it is asked for first.
     authority: OnceLock<Option<Vec<u8>>>,
     way: Reach,
+}
+
+/// A card before its bank side, and the profile that it is issued from.
+struct Social {
+    card: Mutex<Card>,
+    keys: CardKeys,
+    profile: Profile,
+}
+
+impl Social {
+    fn of(profile: &Profile, seed: u64) -> anyhow::Result<Social> {
+        let mut card = Card::manufacture(&cardlab_applets::ROM, seed);
+        let keys = issue::issue_social(&mut card, profile, seed);
+        Ok(Social {
+            card: Mutex::new(card),
+            keys: keys.with_context(|| card::cannot_issue(profile))?,
+            profile: profile.clone(),
+        })
+    }
+
+    /// A card of a profile that has this social side.
+    fn with_bank_of(&self, profile: &Profile, seed: u64) -> anyhow::Result<Card> {
+        let mut card = lock(&self.card).fork();
+        issue::issue_bank(&mut card, profile, seed).with_context(|| card::cannot_issue(profile))?;
+        Ok(card)
+    }
 }
 
 #[derive(Clone)]
@@ -67,7 +93,8 @@ pub(crate) fn issue(
     way: Way,
     vpcd: Option<&str>,
 ) -> anyhow::Result<Box<dyn Subject>> {
-    let mut issued = card::issued(profile, seed)?;
+    let social = Arc::new(Social::of(profile, seed)?);
+    let mut issued = social.with_bank_of(profile, seed)?;
     let (name, way) = match way {
         Way::InProcess => ("in-process", Reach::InProcess),
         Way::T0 => ("t0", Reach::T0),
@@ -82,8 +109,8 @@ pub(crate) fn issue(
     Ok(Box::new(Ours {
         name,
         issued: Mutex::new(issued),
-        others: Mutex::default(),
-        keys: keys(profile, seed)?,
+        keys: social.keys.clone(),
+        social: OnceLock::from(social),
         seed,
         authority: OnceLock::new(),
         way,
@@ -95,7 +122,7 @@ pub(crate) fn of(card: Card, profile: &Profile, seed: u64) -> anyhow::Result<Box
     Ok(Box::new(Ours {
         name: "in-process",
         issued: Mutex::new(card),
-        others: Mutex::default(),
+        social: OnceLock::new(),
         keys: keys(profile, seed)?,
         seed,
         authority: OnceLock::new(),
@@ -167,23 +194,25 @@ impl Subject for Ours {
     }
 
     fn issued(&self, profile: &Profile) -> Result<Option<Arc<dyn Subject>>, String> {
-        let mut others = lock(&self.others);
-        if let Some(known) = others.get(&profile.id) {
-            return Ok(Some(known.clone()));
+        let other = || -> anyhow::Result<Ours> {
+            let social = match self.social.get() {
+                Some(social) if profile.has_social_side_of(&social.profile) => Arc::clone(social),
+                _ => Arc::new(Social::of(profile, self.seed)?),
+            };
+            Ok(Ours {
+                name: self.name,
+                issued: Mutex::new(social.with_bank_of(profile, self.seed)?),
+                keys: social.keys.clone(),
+                social: OnceLock::from(Arc::clone(self.social.get_or_init(|| social))),
+                authority: self.authority.clone(),
+                seed: self.seed,
+                way: self.way.clone(),
+            })
+        };
+        match other() {
+            Ok(other) => Ok(Some(Arc::new(other))),
+            Err(error) => Err(format!("{error:#}")),
         }
-        let issued = card::issued(profile, self.seed).map_err(|error| format!("{error:#}"))?;
-        let keys = keys(profile, self.seed).map_err(|error| format!("{error:#}"))?;
-        let other = Arc::new(Ours {
-            name: self.name,
-            issued: Mutex::new(issued),
-            others: Mutex::default(),
-            keys,
-            authority: OnceLock::new(),
-            seed: self.seed,
-            way: self.way.clone(),
-        });
-        others.insert(profile.id.clone(), other.clone());
-        Ok(Some(other))
     }
 
     /// The reader of a pcscd has one card at a time.

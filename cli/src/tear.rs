@@ -4,6 +4,7 @@ use crate::subject::{self, Way};
 use crate::{Stop, card, explain};
 use anyhow::Context as _;
 use cardlab::os::Card;
+use cardlab_conformance::cards::Cards;
 use cardlab_conformance::case::Action;
 use cardlab_conformance::plan;
 use cardlab_conformance::report::write_whole;
@@ -117,8 +118,9 @@ impl Tear {
             );
         }
         let mut found = Vec::new();
+        let cards = Cards::of(subject, profile);
         for case in &cases {
-            found.extend(tear::of_case(case, subject, profile).map_err(told)?);
+            found.extend(tear::of_case(case, &cards).map_err(told)?);
         }
         if self.case.is_empty() {
             let mut kinds = BTreeMap::new();
@@ -201,8 +203,7 @@ fn action(text: &str) -> anyhow::Result<Action> {
 fn issuing(profile: &Profile, seed: u64) -> anyhow::Result<Vec<Writing>> {
     let card = Card::manufacture(&cardlab_applets::ROM, seed);
     let mut card = Noted::new(Box::new(card));
-    issue::issue(&mut card, profile, seed)
-        .with_context(|| format!("cannot issue a card of profile {}", profile.id))?;
+    issue::issue(&mut card, profile, seed).with_context(|| card::cannot_issue(profile))?;
     let mut found = card.take();
     for (number, writing) in (1..).zip(&mut found) {
         writing.met = format!("issuing 发卡, writing command {number}");

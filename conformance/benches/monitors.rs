@@ -21,7 +21,7 @@ use cardlab_conformance::subject::Subject;
 use cardlab_conformance::verdict::Exit;
 use cardlab_desk::profile::Profile;
 use divan::{AllocProfiler, Bencher, black_box};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use support::{Ours, SEED};
 
 #[global_allocator]
@@ -39,25 +39,49 @@ enum Heard {
     Exchange(Vec<u8>, Option<Vec<u8>>),
 }
 
+/// What was said to cards of one profile, conversation by conversation.
+struct Conversations {
+    profile: Profile,
+    said: Mutex<Vec<Vec<Heard>>>,
+}
+
+/// All that was said, to the card of the run and to those issued for cases.
+type All = Arc<Mutex<Vec<Arc<Conversations>>>>;
+
 /// The card of this house, asked once; where it is wanted, each conversation is kept.
 struct Once {
     ours: Ours,
-    conversations: Option<Mutex<Vec<Vec<Heard>>>>,
+    kept: Option<(All, Arc<Conversations>)>,
 }
 
 /// A card whose conversation is kept when it is over.
 struct Kept<'o> {
     card: Card,
     heard: Vec<Heard>,
-    to: Option<&'o Mutex<Vec<Vec<Heard>>>>,
+    to: Option<&'o Conversations>,
 }
 
 impl Once {
+    fn new(ours: Ours, profile: &Profile, all: Option<All>) -> Once {
+        let kept = all.map(|all| {
+            let conversations = Arc::new(Conversations {
+                profile: profile.clone(),
+                said: Mutex::default(),
+            });
+            all.lock().unwrap().push(Arc::clone(&conversations));
+            (all, conversations)
+        });
+        Once { ours, kept }
+    }
+
     fn card(&self) -> Kept<'_> {
         Kept {
             card: self.ours.fork(),
             heard: Vec::new(),
-            to: self.conversations.as_ref(),
+            to: self
+                .kept
+                .as_ref()
+                .map(|(_, conversations)| &**conversations),
         }
     }
 }
@@ -73,7 +97,10 @@ impl Kept<'_> {
 impl Drop for Kept<'_> {
     fn drop(&mut self) {
         if let Some(to) = self.to {
-            to.lock().unwrap().push(std::mem::take(&mut self.heard));
+            to.said
+                .lock()
+                .unwrap()
+                .push(std::mem::take(&mut self.heard));
         }
     }
 }
@@ -112,6 +139,12 @@ impl Subject for Once {
         Ok(Box::new(self.card()))
     }
 
+    fn issued(&self, profile: &Profile) -> Result<Option<Arc<dyn Subject>>, String> {
+        let all = self.kept.as_ref().map(|(all, _)| Arc::clone(all));
+        let other = Once::new(self.ours.other(profile), profile, all);
+        Ok(Some(Arc::new(other)))
+    }
+
     /// What is said to cards whose power is cut is not kept.
     fn tearable(&self) -> Option<Box<dyn Tearable>> {
         Some(Box::new(self.ours.fork()))
@@ -119,6 +152,14 @@ impl Subject for Once {
 
     fn key(&self, name: &str, version: u8) -> Option<Key> {
         self.ours.key(name, version)
+    }
+
+    fn seed(&self) -> Option<u64> {
+        self.ours.seed()
+    }
+
+    fn authority(&self) -> Option<Vec<u8>> {
+        self.ours.authority()
     }
 }
 
@@ -145,10 +186,7 @@ fn whole(bencher: Bencher<'_, '_>) {
 fn asked_once(bencher: Bencher<'_, '_>) {
     let profile = Profile::load(PROFILE).unwrap();
     let cases = plan::for_profile(&profile).unwrap();
-    let once = Once {
-        ours: Ours::issued(&profile),
-        conversations: None,
-    };
+    let once = Once::new(Ours::issued(&profile), &profile, None);
     bencher.bench_local(|| run(&cases, &once, &profile));
 }
 
@@ -157,31 +195,37 @@ fn asked_once(bencher: Bencher<'_, '_>) {
 fn alone(bencher: Bencher<'_, '_>) {
     let profile = Profile::load(PROFILE).unwrap();
     let cases = plan::for_profile(&profile).unwrap();
-    let once = Once {
-        ours: Ours::issued(&profile),
-        conversations: Some(Mutex::default()),
-    };
+    let all = All::default();
+    let once = Once::new(Ours::issued(&profile), &profile, Some(Arc::clone(&all)));
     run(&cases, &once, &profile);
-    let conversations = once.conversations.unwrap().into_inner().unwrap();
-    let facts = Facts {
-        profile: &profile,
-        as_issued: true,
-        seed: Some(SEED),
-    };
+    drop(once);
+    let authority = Ours::issued(&profile).authority();
+    let all = all.lock().unwrap();
+    assert!(all.len() > 50, "cases have cards of their own");
     bencher.bench_local(|| {
-        for conversation in &conversations {
-            let mut monitors = Monitors::new(Some(black_box(facts)));
-            for heard in conversation {
-                let lost = Lost::NoPower;
-                monitors.hear(&match heard {
-                    Heard::Started(atr) => Event::PowerOn(Ok(atr)),
-                    Heard::Exchange(command, response) => Event::Exchange {
-                        command,
-                        response: response.as_deref().ok_or(&lost),
-                    },
-                });
+        for conversations in &*all {
+            let facts = Facts {
+                profile: &conversations.profile,
+                as_issued: true,
+                seed: Some(SEED),
+            };
+            for conversation in &*conversations.said.lock().unwrap() {
+                let mut monitors = Monitors::new(Some(black_box(facts)));
+                if let Some(authority) = &authority {
+                    monitors = monitors.with_authority(authority.clone());
+                }
+                for heard in conversation {
+                    let lost = Lost::NoPower;
+                    monitors.hear(&match heard {
+                        Heard::Started(atr) => Event::PowerOn(Ok(atr)),
+                        Heard::Exchange(command, response) => Event::Exchange {
+                            command,
+                            response: response.as_deref().ok_or(&lost),
+                        },
+                    });
+                }
+                assert!(monitors.violations().is_empty());
             }
-            assert!(monitors.violations().is_empty());
         }
     });
 }

@@ -6,6 +6,7 @@
 //! says how any runner must read a case.
 
 pub mod bank;
+pub mod cards;
 pub mod case;
 pub mod event;
 pub mod expect;

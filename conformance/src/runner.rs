@@ -2,6 +2,7 @@
 //!
 //! A case that evaluated nothing is inconclusive, never a pass.
 
+use crate::cards::Cards;
 use crate::case::{Case, Cells, Safety, Step};
 use crate::event::{Answered, Event, Judged, Known, Reason, Run, Summary};
 use crate::monitor::Monitor;
@@ -50,11 +51,12 @@ pub fn run(
     let mut summary = Summary::default();
     let mut heard = false;
     let mut failed = BTreeSet::new();
+    let cards = Cards::of(subject, profile);
     for case in in_order(cases) {
         let blocker = case.after.iter().find(|id| failed.contains(id.as_str()));
         let mut judged = match blocker {
             Some(id) if case.unmet(profile).is_none() => blocked(case, id),
-            _ => judge(case, subject, profile, options.budget),
+            _ => judge(case, &cards, options.budget),
         };
         if judged.verdict >= Verdict::Blocked {
             failed.insert(case.id.as_str());
@@ -143,13 +145,9 @@ fn exit_of(summary: &Summary, heard: bool) -> Exit {
 
 /// Runs one case on a fresh card, if the budget allows it.
 #[must_use]
-pub fn judge<'c>(
-    case: &'c Case,
-    subject: &dyn Subject,
-    profile: &Profile,
-    budget: Safety,
-) -> Judged<'c> {
+pub fn judge<'c>(case: &'c Case, cards: &Cards<'_>, budget: Safety) -> Judged<'c> {
     let began = Instant::now();
+    let profile = cards.profile();
     let mut judged = unjudged(case);
     if let Some(need) = case.unmet(profile) {
         judged.verdict = Verdict::NotApplicable;
@@ -169,30 +167,14 @@ pub fn judge<'c>(
         });
         return judged;
     }
-    let made;
-    let (subject, profile) = match &case.application {
-        None => (subject, profile),
-        Some(variant) => {
-            let issued = variant
-                .of(profile)
-                .and_then(|profile| Ok((subject.issued(&profile)?, profile)));
-            match issued {
-                Ok((Some(issued), profile)) => {
-                    made = (issued, profile);
-                    (&*made.0, &made.1)
-                }
-                Ok((None, _)) => {
-                    let trouble = Trouble::Unavailable("a card that is issued for this case");
-                    blame(&mut judged, None, "a card of its own", &trouble);
-                    return judged;
-                }
-                Err(text) => {
-                    blame(&mut judged, None, "a card of its own", &Trouble::Case(text));
-                    return judged;
-                }
-            }
+    let chosen = match cards.choose(case) {
+        Ok(chosen) => chosen,
+        Err(trouble) => {
+            blame(&mut judged, None, "a card of its own", &trouble);
+            return judged;
         }
     };
+    let (subject, profile) = (chosen.subject(), chosen.profile());
     let harmed = |step: &Step| step.torn.depth().is_some() || step.worn.is_some();
     match case.steps.iter().position(harmed) {
         None => go_through(&mut judged, subject, profile),

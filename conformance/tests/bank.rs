@@ -11,6 +11,7 @@ mod support;
 use cardlab::crypto::{Expanded, Key, pboc};
 use cardlab::icc::{Icc, Lost};
 use cardlab::os::Card;
+use cardlab_conformance::cards::Cards;
 use cardlab_conformance::case::{Case, Safety};
 use cardlab_conformance::plan;
 use cardlab_conformance::runner::judge;
@@ -162,7 +163,10 @@ impl Subject for Mutant {
     }
 
     fn issued(&self, profile: &Profile) -> Result<Option<Arc<dyn Subject>>, String> {
-        Ok(Some(Arc::new(Mutant(self.0.other(profile), self.1))))
+        Ok(Some(Arc::new(Mutant(
+            Arc::new(self.0.other(profile)),
+            self.1,
+        ))))
     }
 
     fn key(&self, name: &str, version: u8) -> Option<Key> {
@@ -180,7 +184,7 @@ fn is_found_by(id: &str, by: fn() -> Break) {
     let case = case.unwrap_or_else(|| panic!("no case {id}"));
     let verdict = |by| {
         let subject = Mutant(OURS.clone(), by);
-        let judged = judge(case, &subject, &PROFILE, Safety::Irreversible);
+        let judged = judge(case, &Cards::of(&subject, &PROFILE), Safety::Irreversible);
         (judged.verdict, judged.reason.map(|reason| reason.got))
     };
     let whole: fn() -> Break = || Break::new(|_, card, command| pass(card, command));

@@ -13,6 +13,7 @@ use cardlab::crypto::Key;
 use cardlab::icc::{Icc, Lost, Tearable};
 use cardlab::memory::{Cut, Worn};
 use cardlab::os::Card;
+use cardlab_conformance::cards::Cards;
 use cardlab_conformance::case::{Case, Safety};
 use cardlab_conformance::monitor::{ALL, Facts, Monitors, Watched};
 use cardlab_conformance::runner::judge;
@@ -198,10 +199,11 @@ fn red_of(
     breaks: fn() -> Box<dyn Break>,
 ) -> Vec<&'static str> {
     let case = case(ID, steps);
-    let whole = judge(&case, ours, profile, Safety::Irreversible);
+    let whole = judge(&case, &Cards::of(ours, profile), Safety::Irreversible);
     assert!(whole.violations.is_empty(), "{:?}", whole.violations);
     assert!(whole.verdict < Verdict::Fail, "{:?}", whole.reason);
-    let broken = judge(&case, &Mutant(ours, breaks), profile, Safety::Irreversible);
+    let mutant = Mutant(ours, breaks);
+    let broken = judge(&case, &Cards::of(&mutant, profile), Safety::Irreversible);
     assert_eq!(broken.verdict, Verdict::Fail, "{:?}", broken.reason);
     let reason = broken.reason.unwrap();
     let first = &broken.violations[0];
@@ -481,14 +483,10 @@ fn m11_a_card_that_is_not_a_function_of_its_seed() {
     let mut asked = 0;
     for number in 0..128 {
         let case = case(&format!("monitors/red-{number}"), &steps);
-        let whole = judge(&case, &*OURS, &PROFILE, Safety::Irreversible);
+        let whole = judge(&case, &Cards::of(&*OURS, &PROFILE), Safety::Irreversible);
         assert!(whole.violations.is_empty());
-        let judged = judge(
-            &case,
-            &Mutant(&OURS, breaks),
-            &PROFILE,
-            Safety::Irreversible,
-        );
+        let mutant = Mutant(&OURS, breaks);
+        let judged = judge(&case, &Cards::of(&mutant, &PROFILE), Safety::Irreversible);
         match &judged.violations[..] {
             [] => assert_ne!(judged.verdict, Verdict::Fail),
             [violation] => {
@@ -794,7 +792,7 @@ fn m28_says_nothing_of_a_pair_that_was_made_anew() {
         json!({ "do": "certificate", "certificate_check": "public" }),
     ]);
     let case = case(ID, &steps);
-    let judged = judge(&case, &*CERTIFIED, &THIRD, Safety::Irreversible);
+    let judged = judge(&case, &Cards::of(&*CERTIFIED, &THIRD), Safety::Irreversible);
     assert!(judged.violations.is_empty(), "{:?}", judged.violations);
 }
 

@@ -6,6 +6,7 @@ mod support;
 
 use cardlab::crypto::Key;
 use cardlab::icc::{Icc, Lost};
+use cardlab_conformance::cards::Cards;
 use cardlab_conformance::case::{Case, Safety};
 use cardlab_conformance::event::{Event, Known};
 use cardlab_conformance::plan::{self, KnownFailures};
@@ -16,6 +17,8 @@ use cardlab_conformance::verdict::{Exit, Verdict};
 use cardlab_desk::profile::Profile;
 use serde_json::{Value, json};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use support::{Ours, SEED};
 
 /// A card that gives these answers in turn; an empty one is silence.
@@ -91,13 +94,9 @@ fn profile() -> Profile {
 }
 
 fn verdict(steps: Value, answers: &'static [&'static str]) -> Verdict {
-    judge(
-        &case(steps),
-        &Script(answers),
-        &profile(),
-        Safety::Irreversible,
-    )
-    .verdict
+    let (script, profile) = (Script(answers), profile());
+    let cards = Cards::of(&script, &profile);
+    judge(&case(steps), &cards, Safety::Irreversible).verdict
 }
 
 #[test]
@@ -118,8 +117,10 @@ fn a_card_that_is_lost_decides_nothing() {
     let steps = json!([{ "do": "x", "send": "00840000 08", "expect": "9000" }]);
     assert_eq!(verdict(steps.clone(), &[]), Verdict::Inconclusive);
     assert_eq!(verdict(steps.clone(), &["90"]), Verdict::Inconclusive);
-    let judged = judge(&case(steps), &NoCard, &profile(), Safety::Irreversible).verdict;
-    assert_eq!(judged, Verdict::Inconclusive);
+    let profile = profile();
+    let case = case(steps);
+    let judged = judge(&case, &Cards::of(&NoCard, &profile), Safety::Irreversible);
+    assert_eq!(judged.verdict, Verdict::Inconclusive);
 }
 
 #[test]
@@ -210,6 +211,58 @@ fn objects_of_an_answer_are_judged_by_path() {
     assert_eq!(verdict(steps("6F/85", "-"), FCI), Verdict::Pass);
 }
 
+/// A subject that counts the cards that were issued for cases.
+struct Counting {
+    ours: Arc<Ours>,
+    issued: AtomicUsize,
+}
+
+impl Subject for Counting {
+    fn name(&self) -> &str {
+        "counting"
+    }
+
+    fn fresh(&self) -> Result<Box<dyn Icc + '_>, String> {
+        self.ours.fresh()
+    }
+
+    fn issued(&self, profile: &Profile) -> Result<Option<Arc<dyn Subject>>, String> {
+        self.issued.fetch_add(1, Ordering::Relaxed);
+        self.ours.issued(profile)
+    }
+
+    fn key(&self, name: &str, version: u8) -> Option<Key> {
+        self.ours.key(name, version)
+    }
+
+    fn seed(&self) -> Option<u64> {
+        Some(SEED)
+    }
+}
+
+#[test]
+fn a_card_that_several_cases_ask_for_is_issued_once() {
+    let profile = profile();
+    let subject = Counting {
+        ours: Arc::new(Ours::issued(&profile)),
+        issued: AtomicUsize::new(0),
+    };
+    let cards = Cards::of(&subject, &profile);
+    let select = json!([{ "do": "select", "send": "00A40400 {bank:lv} 00", "expect": "**9000" }]);
+    for variant in [
+        json!({ "active": true }),
+        json!({ "active": true }),
+        json!({ "active": true, "tries": 4 }),
+        json!({ "active": true }),
+    ] {
+        let mut case = case(select.clone());
+        case.application = serde_json::from_value(variant).unwrap();
+        let judged = judge(&case, &cards, Safety::Irreversible);
+        assert_eq!(judged.verdict, Verdict::Pass, "{:?}", judged.reason);
+    }
+    assert_eq!(subject.issued.load(Ordering::Relaxed), 2);
+}
+
 #[test]
 fn the_first_step_that_fails_ends_the_case_and_is_named() {
     let case = case(json!([
@@ -218,7 +271,8 @@ fn the_first_step_that_fails_ends_the_case_and_is_named() {
         { "do": "never", "send": "02", "expect": "9000" },
     ]));
     let script = Script(&["9000", "6A82", "9000"]);
-    let judged = judge(&case, &script, &profile(), Safety::Irreversible);
+    let profile = profile();
+    let judged = judge(&case, &Cards::of(&script, &profile), Safety::Irreversible);
     let reason = judged.reason.unwrap();
     assert_eq!(reason.step, Some((2, "bad".to_owned())));
     assert_eq!(reason.expected, "9000");

@@ -10,6 +10,7 @@ mod support;
 use cardlab::crypto::Key;
 use cardlab::icc::{Icc, Tearable};
 use cardlab::link::t0::T0;
+use cardlab_conformance::cards::Cards;
 use cardlab_conformance::case::{Case, Safety};
 use cardlab_conformance::runner::judge;
 use cardlab_conformance::subject::Subject;
@@ -218,7 +219,7 @@ fn silent(id: &str, cases: u32, torn: bool) {
         }
         let case = case(steps);
         for subject in [&ours as &dyn Subject, &Wired(&ours)] {
-            let judged = judge(&case, subject, &profile, Safety::Irreversible);
+            let judged = judge(&case, &Cards::of(subject, &profile), Safety::Irreversible);
             exchanges.set(exchanges.get() + judged.trace.len());
             if judged.verdict == Verdict::Fail || !judged.violations.is_empty() {
                 let trace = judged.trace.iter().map(|exchange| {

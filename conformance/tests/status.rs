@@ -4,6 +4,7 @@
 
 mod support;
 
+use cardlab_conformance::cards::Cards;
 use cardlab_conformance::case::Safety;
 use cardlab_conformance::plan;
 use cardlab_conformance::runner;
@@ -14,8 +15,9 @@ fn reached() -> Reached {
     let mut reached = Reached::default();
     for profile in status::profiles().unwrap() {
         let subject = Ours::issued(&profile);
+        let cards = Cards::of(&subject, &profile);
         for case in plan::for_profile(&profile).unwrap() {
-            let judged = runner::judge(&case, &subject, &profile, Safety::Irreversible);
+            let judged = runner::judge(&case, &cards, Safety::Irreversible);
             reached.note(&profile, &judged);
         }
     }

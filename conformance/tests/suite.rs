@@ -9,6 +9,7 @@ use cardlab::icc::{Icc, Tearable};
 use cardlab::link::t0::T0;
 use cardlab::link::t1::{IFS_MAX, Parameters, T1};
 use cardlab::os::Card;
+use cardlab_conformance::cards::Cards;
 use cardlab_conformance::case::Safety;
 use cardlab_conformance::event::{Event, Judged};
 use cardlab_conformance::plan::{self, KnownFailures};
@@ -94,7 +95,8 @@ impl Subject for Behind {
     }
 
     fn issued(&self, profile: &Profile) -> Result<Option<Arc<dyn Subject>>, String> {
-        Ok(Some(Arc::new(Behind(self.0, self.1.other(profile)))))
+        let other = Arc::new(self.1.other(profile));
+        Ok(Some(Arc::new(Behind(self.0, other))))
     }
 
     fn repeats(&self) -> bool {
@@ -178,8 +180,9 @@ fn a_run_is_a_function_of_its_seed() {
 fn every_case_makes_the_same_exchanges_each_time() {
     let profile = Profile::load("henan-2.0").unwrap();
     let ours = Ours::issued(&profile);
+    let cards = Cards::of(&ours, &profile);
     for case in plan::for_profile(&profile).unwrap() {
-        let trace = || runner::judge(&case, &ours, &profile, Safety::Irreversible).trace;
+        let trace = || runner::judge(&case, &cards, Safety::Irreversible).trace;
         assert_eq!(trace(), trace(), "{}", case.id);
     }
 }
@@ -188,8 +191,9 @@ fn every_case_makes_the_same_exchanges_each_time() {
 fn a_budget_withholds_what_does_worse_to_a_card() {
     let profile = Profile::load("henan-2.0").unwrap();
     let ours = Ours::issued(&profile);
+    let cards = Cards::of(&ours, &profile);
     for case in plan::for_profile(&profile).unwrap() {
-        let judged = runner::judge(&case, &ours, &profile, Safety::ReadOnly);
+        let judged = runner::judge(&case, &cards, Safety::ReadOnly);
         let withheld = judged.verdict == Verdict::Withheld;
         let applies = case.unmet(&profile).is_none();
         assert_eq!(
@@ -207,12 +211,13 @@ fn the_names_of_the_pack_are_on_the_card_as_they_were_written() {
     for id in Profile::names_pack() {
         let profile = Profile::load(id).unwrap();
         let ours = Ours::issued(&profile);
+        let cards = Cards::of(&ours, &profile);
         let cases = plan::for_profile(&profile).unwrap();
         let wanted = ["{ssse,df??}-{record,text}/*".to_owned()];
         let cases = plan::filter(cases, &wanted).unwrap();
         assert!(cases.len() > 150, "{id}: {} cases", cases.len());
         for case in cases {
-            let judged = runner::judge(&case, &ours, &profile, Safety::Irreversible);
+            let judged = runner::judge(&case, &cards, Safety::Irreversible);
             assert_eq!(judged.verdict, Verdict::Pass, "{id}: {}", tale(&judged));
         }
     }

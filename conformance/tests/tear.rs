@@ -9,6 +9,7 @@ use cardlab::icc::{Icc, Lost, Tearable};
 use cardlab::memory::{Cut, Medium, Worn};
 use cardlab::os::Card;
 use cardlab_applets::ROM;
+use cardlab_conformance::cards::Cards;
 use cardlab_conformance::case::{Action, Case, Safety};
 use cardlab_conformance::plan;
 use cardlab_conformance::runner::judge;
@@ -26,8 +27,9 @@ use support::{Ours, SEED};
 /// sessions with the issuer's domain.
 fn all_writings(profile: &Profile, subject: &dyn Subject) -> Vec<Writing> {
     let mut kinds = BTreeMap::new();
+    let cards = Cards::of(subject, profile);
     for case in plan::for_profile(profile).unwrap() {
-        for writing in tear::of_case(&case, subject, profile).unwrap() {
+        for writing in tear::of_case(&case, &cards).unwrap() {
             kinds.entry(writing.kind()).or_insert(writing);
         }
     }
@@ -548,7 +550,7 @@ fn a_case_can_have_the_recovery_cut_too() {
         let case = Case::from_json(Path::new("x.json"), &text.to_string()).unwrap();
         let again = Case::from_json(Path::new("x.json"), &case.to_canonical()).unwrap();
         assert_eq!(case, again);
-        let judged = judge(&case, &ours, &profile, Safety::Writes);
+        let judged = judge(&case, &Cards::of(&ours, &profile), Safety::Writes);
         assert_eq!(judged.verdict, Verdict::Pass, "{:?}", judged.reason);
         judged.cuts
     };

@@ -4,6 +4,7 @@
 
 mod support;
 
+use cardlab_conformance::cards::Cards;
 use cardlab_conformance::case::{Case, CaseError, Safety};
 use cardlab_conformance::event::Judged;
 use cardlab_conformance::explain::explain;
@@ -32,7 +33,7 @@ fn case(steps: &Value) -> Case {
 fn run<'c>(profile: &str, case: &'c Case) -> Judged<'c> {
     let profile = Profile::load(profile).unwrap();
     let ours = Ours::issued(&profile);
-    judge(case, &ours, &profile, Safety::Irreversible)
+    judge(case, &Cards::of(&ours, &profile), Safety::Irreversible)
 }
 
 fn passes(profile: &str, steps: &Value) {

@@ -4,6 +4,7 @@
 
 mod support;
 
+use cardlab_conformance::cards::Cards;
 use cardlab_conformance::case::Safety;
 use cardlab_conformance::plan;
 use cardlab_conformance::runner;
@@ -18,7 +19,7 @@ fn answers(members: &str, id: &str) -> Vec<String> {
     let ours = Ours::issued(&profile);
     let cases = plan::shipped().unwrap();
     let case = cases.iter().find(|case| case.id == id).unwrap();
-    let judged = runner::judge(case, &ours, &profile, Safety::ReadOnly);
+    let judged = runner::judge(case, &Cards::of(&ours, &profile), Safety::ReadOnly);
     assert_eq!(judged.verdict, Verdict::Pass, "{:?}", judged.reason);
     let answers = judged.trace.iter();
     answers.map(|e| hex::encode_upper(&e.response)).collect()

@@ -16,6 +16,7 @@ use cardlab::apdu::{Memory, Response, Sw};
 use cardlab::crypto::Key;
 use cardlab::icc::{Icc, Lost};
 use cardlab::os::Card;
+use cardlab_conformance::cards::Cards;
 use cardlab_conformance::case::Safety;
 use cardlab_conformance::plan;
 use cardlab_conformance::runner::judge;
@@ -157,9 +158,10 @@ fn no_refusal_leaves_a_trace_in_memory() {
             ours: &ours,
             seen: &seen,
         };
+        let cards = Cards::of(&subject, &profile);
         for case in plan::for_profile(&profile).unwrap() {
             // The verdicts are the suite's matter.
-            let _ = judge(&case, &subject, &profile, Safety::Irreversible);
+            let _ = judge(&case, &cards, Safety::Irreversible);
         }
         let seen = seen.into_inner().unwrap();
         println!("{id}: {:04X?}", seen.promises);

@@ -237,57 +237,132 @@ pub fn issue_with(
     hsm: &Hsm,
     watch: &mut dyn FnMut(&Step, (usize, usize)),
 ) -> Result<Issued, IssueError> {
-    let keys = hsm.card(profile).ok_or(IssueError::Profile {
-        path: "$.region".to_owned(),
-        says: "not a region",
-    })?;
-    let Script { steps, ending } = script(profile, &keys)?;
-    let power = |lost| IssueError::Lost {
-        name: "power on",
-        path: "$".to_owned(),
-        lost,
-    };
-    icc.power_on().map_err(power)?;
-    let banking = Banking::of(profile, hsm)?;
-    let certifying = profile.certificates.as_ref().map_or(0, certify::count);
-    let commands = steps.len() + certifying + banking.commands + ending.len();
+    let social = Social::of(profile, hsm)?;
+    icc.power_on().map_err(unpowered)?;
+    let last = Last::of(profile, hsm.root())?;
+    let commands = social.commands + last.commands;
     let mut issuing = Issuing {
         icc,
         watch,
         done: 0,
         commands,
     };
-    for step in steps {
-        issuing.perform(&step)?;
-    }
-    if let Some(certificates) = &profile.certificates {
-        let authority = hsm.authority().ok_or(IssueError::Profile {
-            path: "$.certificates".to_owned(),
-            says: "the root makes no authority",
-        })?;
-        certify::certify(profile, certificates, authority, &mut |step| {
-            issuing.perform(&step)
-        })?;
-    }
-    banking.perform(&mut issuing)?;
-    for step in ending {
-        issuing.perform(&step)?;
-    }
+    let keys = social.perform(&mut issuing)?;
+    last.perform(&mut issuing)?;
     let Issuing { icc, .. } = issuing;
-    icc.power_off();
-    let atr = icc.power_on().map_err(power)?;
-    if atr != profile.atr {
-        return Err(IssueError::Atr {
-            expected: crate::encode::hexadecimal(&profile.atr),
-            found: crate::encode::hexadecimal(&atr),
-        });
-    }
+    let atr = restart(icc, profile)?;
     Ok(Issued {
         atr,
         recognition_code: recognition_code(profile, &keys).unwrap_or_default(),
         commands,
         keys,
     })
+}
+
+/// Issues all but the bank side, and gives the keys of the social side.
+///
+/// Power is on afterwards; the card is as it goes to a card bureau: its issuer domain has
+/// the keys of a new one, and it is not SECURED.
+///
+/// # Errors
+/// As [`issue`].
+pub fn issue_social(
+    icc: &mut dyn Icc,
+    profile: &Profile,
+    seed: u64,
+) -> Result<CardKeys, IssueError> {
+    let hsm = Hsm::new(TestRoot::from_seed(seed));
+    let social = Social::of(profile, &hsm)?;
+    icc.power_on().map_err(unpowered)?;
+    let commands = social.commands;
+    social.perform(&mut Issuing {
+        icc,
+        watch: &mut |_, _| {},
+        done: 0,
+        commands,
+    })
+}
+
+/// Puts the bank side on a card that [`issue_social`] left, or a copy, and secures it.
+///
+/// Both together are one [`issue`]. Power is on before and afterwards.
+///
+/// # Errors
+/// As [`issue`].
+pub fn issue_bank(icc: &mut dyn Icc, profile: &Profile, seed: u64) -> Result<(), IssueError> {
+    let last = Last::of(profile, TestRoot::from_seed(seed))?;
+    let commands = last.commands;
+    last.perform(&mut Issuing {
+        icc: &mut *icc,
+        watch: &mut |_, _| {},
+        done: 0,
+        commands,
+    })?;
+    restart(icc, profile).map(drop)
+}
+
+fn unpowered(lost: Lost) -> IssueError {
+    IssueError::Lost {
+        name: "power on",
+        path: "$".to_owned(),
+        lost,
+    }
+}
+
+/// Takes power and gives it back; the ATR, which is the profile's.
+fn restart(icc: &mut dyn Icc, profile: &Profile) -> Result<Vec<u8>, IssueError> {
+    icc.power_off();
+    let atr = icc.power_on().map_err(unpowered)?;
+    if atr != profile.atr {
+        return Err(IssueError::Atr {
+            expected: crate::encode::hexadecimal(&profile.atr),
+            found: crate::encode::hexadecimal(&atr),
+        });
+    }
+    Ok(atr)
+}
+
+/// The social side, made ready.
+struct Social<'p> {
+    profile: &'p Profile,
+    hsm: &'p Hsm,
+    keys: CardKeys,
+    steps: Vec<Step>,
+    commands: usize,
+}
+
+impl<'p> Social<'p> {
+    fn of(profile: &'p Profile, hsm: &'p Hsm) -> Result<Social<'p>, IssueError> {
+        let keys = hsm.card(profile).ok_or(IssueError::Profile {
+            path: "$.region".to_owned(),
+            says: "not a region",
+        })?;
+        let steps = beginning(profile, &keys)?;
+        let certifying = profile.certificates.as_ref().map_or(0, certify::count);
+        Ok(Social {
+            profile,
+            hsm,
+            keys,
+            commands: steps.len() + certifying,
+            steps,
+        })
+    }
+
+    fn perform(self, issuing: &mut Issuing<'_>) -> Result<CardKeys, IssueError> {
+        for step in &self.steps {
+            issuing.perform(step)?;
+        }
+        if let Some(certificates) = &self.profile.certificates {
+            let authority = self.hsm.authority().ok_or(IssueError::Profile {
+                path: "$.certificates".to_owned(),
+                says: "the root makes no authority",
+            })?;
+            certify::certify(self.profile, certificates, authority, &mut |step| {
+                issuing.perform(&step)
+            })?;
+        }
+        Ok(self.keys)
+    }
 }
 
 /// The card that is being issued, and who hears of it.
@@ -327,17 +402,19 @@ impl Issuing<'_> {
     }
 }
 
-/// The bank side, made ready: each instance with where in the profile it comes from.
-struct Banking {
+/// What comes last, made ready: the bank side, each instance with where in the profile it
+/// comes from, and the card's being secured.
+struct Last {
     prepared: Vec<(String, Prepared)>,
+    ending: Vec<Step>,
     commands: usize,
 }
 
-impl Banking {
-    fn of(profile: &Profile, hsm: &Hsm) -> Result<Banking, IssueError> {
+impl Last {
+    fn of(profile: &Profile, root: TestRoot) -> Result<Last, IssueError> {
         let mut prepared = Vec::new();
         if let Some(side) = &profile.bank {
-            let masters = Keys::of_root(hsm.root());
+            let masters = Keys::of_root(root);
             let path = |at: &Prepared| format!("$.bank.applications[{}]", at.instance);
             let all = side.prepare(&masters).map_err(|error| IssueError::Bank {
                 path: "$.bank".to_owned(),
@@ -347,14 +424,19 @@ impl Banking {
             let paths: Vec<_> = core::iter::once("$.bank".to_owned()).chain(paths).collect();
             prepared.extend(paths.into_iter().zip(all));
         }
-        let mut commands = 0;
+        let ending = ending();
+        let mut commands = ending.len();
         for (path, prepared) in &prepared {
             commands += commands_on_new(prepared).map_err(|error| IssueError::Bank {
                 path: path.clone(),
                 error,
             })?;
         }
-        Ok(Banking { prepared, commands })
+        Ok(Last {
+            prepared,
+            ending,
+            commands,
+        })
     }
 
     fn perform(self, issuing: &mut Issuing<'_>) -> Result<(), IssueError> {
@@ -367,6 +449,9 @@ impl Banking {
             };
             let put = bureau.put_on_new(&mut icc, &prepared);
             put.map_err(|error| IssueError::Bank { path, error })?;
+        }
+        for step in &self.ending {
+            issuing.perform(step)?;
         }
         Ok(())
     }
@@ -444,21 +529,16 @@ fn complete(item: &Item, keys: &CardKeys) -> Vec<u8> {
 /// # Errors
 /// [`IssueError::Profile`] where the profile has no SSSE.
 pub fn steps(profile: &Profile, keys: &CardKeys) -> Result<Vec<Step>, IssueError> {
-    let Script { mut steps, ending } = script(profile, keys)?;
-    steps.extend(ending);
+    let mut steps = beginning(profile, keys)?;
+    steps.extend(ending());
     Ok(steps)
 }
 
-/// The commands of an issue that are known before the card answers, in order: those
-/// before the certificate application and those after it.
-struct Script {
-    steps: Vec<Step>,
-    ending: Vec<Step>,
-}
-
+/// Those before the certificate application and the bank side.
+///
 /// # Errors
 /// [`IssueError::Profile`] where the profile has no SSSE.
-fn script(profile: &Profile, keys: &CardKeys) -> Result<Script, IssueError> {
+fn beginning(profile: &Profile, keys: &CardKeys) -> Result<Vec<Step>, IssueError> {
     let ssse = profile.directory_by_label("SSSE");
     let name = ssse.and_then(|ssse| ssse.name).ok_or(IssueError::Profile {
         path: "$.directories".to_owned(),
@@ -473,12 +553,17 @@ fn script(profile: &Profile, keys: &CardKeys) -> Result<Script, IssueError> {
     for directory in top(profile) {
         plan.directory(directory);
     }
-    let steps = core::mem::take(&mut plan.steps);
-    plan.end();
-    Ok(Script {
-        steps,
-        ending: plan.steps,
-    })
+    Ok(plan.steps)
+}
+
+/// Those after them.
+fn ending() -> Vec<Step> {
+    let select = interindustry(0xA4, 0x04, 0x00).with_data(ISD.as_bytes());
+    let secure = proprietary(0xF0, 0x80, 0x0F);
+    vec![
+        Step::new("SELECT", "$", &select.expecting(256), 0),
+        Step::new("SET STATUS", "$", &secure, 0),
+    ]
 }
 
 /// The directories that lie in none: the MF.
@@ -530,11 +615,6 @@ impl Plan<'_> {
         let command = proprietary(0xDA, 0x5F, 0x51);
         self.push("PUT DATA", "$.atr", &command.with_data(&self.profile.atr));
         self.select_name("$", ssse);
-    }
-
-    fn end(&mut self) {
-        self.select_name("$", &ISD);
-        self.push("SET STATUS", "$", &proprietary(0xF0, 0x80, 0x0F));
     }
 
     /// A directory, which is current when this begins (the MF) or is created, with

@@ -5,7 +5,9 @@ use cardlab::fen::Fen;
 use cardlab::icc::{Icc, Lost};
 use cardlab::os::Card;
 use cardlab_desk::hsm::{Hsm, TestRoot};
-use cardlab_desk::issue::{IssueError, Issued, issue, issue_watched, steps};
+use cardlab_desk::issue::{
+    IssueError, Issued, issue, issue_bank, issue_social, issue_watched, steps,
+};
 use cardlab_desk::medical::{Amounts, Load, Purchase};
 use cardlab_desk::profile::{FirstChange, Kind, Profile};
 use cardlab_desk::psam::{PsamError, pin_bytes};
@@ -57,6 +59,43 @@ fn every_shipped_profile_is_issued_and_answers_with_its_atr() {
         assert_eq!(issued.atr, profile.atr);
         assert_eq!(select(&mut card, SSSE).sw, Sw::OK, "{name}");
         assert!(issued.commands > 200);
+    }
+}
+
+#[test]
+fn a_copy_of_the_social_side_becomes_the_card_that_is_issued_whole() {
+    for name in ["national-3.0", "henan-2.0", "henan-3.0"] {
+        let (whole, of_whole, profile) = issued(name);
+        let mut social = Card::manufacture(&cardlab_applets::ROM, 1);
+        let keys = issue_social(&mut social, &profile, 2).expect("a social side");
+        for _ in 0..2 {
+            let mut copy = social.fork();
+            issue_bank(&mut copy, &profile, 2).expect("a bank side");
+            assert!(copy.contents() == whole.contents(), "{name}");
+        }
+        assert_eq!(keys.key("IRK", 1), of_whole.keys().key("IRK", 1));
+        // No other card's ATR is taken for it.
+        let mut other = profile.clone();
+        other.atr = vec![0x3B, 0x00];
+        let refused = issue_bank(&mut social, &other, 2);
+        assert!(matches!(refused, Err(IssueError::Atr { .. })), "{name}");
+    }
+}
+
+#[test]
+fn profiles_that_differ_in_the_bank_side_have_one_social_side() {
+    let profile = load("henan-2.0");
+    let over = |member: &str| {
+        let text = format!("{{ \"id\": \"own\", \"extends\": \"henan-2.0\", {member} }}");
+        Profile::parse("own.json", &text).unwrap_or_else(|report| panic!("{report}"))
+    };
+    assert!(over("\"bank\": null").has_social_side_of(&profile));
+    for member in [
+        "\"pin\": { \"tries\": 5 }",
+        "\"data\": { \"SSSEEF06|09\": \"王示范\" }",
+        "\"atr\": \"3B6D0000 0081544C96 8684 4116 00020027\"",
+    ] {
+        assert!(!over(member).has_social_side_of(&profile), "{member}");
     }
 }
 

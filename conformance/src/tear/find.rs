@@ -3,6 +3,7 @@
 //! Whatever speaks to a card through [`Noted`] leaves behind each command that made
 //! writes, with a copy of the card as it was before it.
 
+use crate::cards::Cards;
 use crate::case::{Action, Case};
 use crate::session::{Session, Trouble};
 use crate::subject::Subject;
@@ -181,34 +182,20 @@ pub fn of_actions<'a>(
 ///
 /// # Errors
 /// [`Trouble::Unavailable`] where the subject's power cannot be cut.
-pub fn of_case(
-    case: &Case,
-    subject: &dyn Subject,
-    profile: &Profile,
-) -> Result<Vec<Writing>, Trouble> {
-    if case.unmet(profile).is_some() {
+pub fn of_case(case: &Case, cards: &Cards<'_>) -> Result<Vec<Writing>, Trouble> {
+    if case.unmet(cards.profile()).is_some() {
         return Ok(Vec::new());
     }
-    let made = match &case.application {
-        None => None,
-        Some(variant) => {
-            let profile = variant.of(profile).map_err(Trouble::Case)?;
-            let issued = subject.issued(&profile).map_err(Trouble::Case)?;
-            let Some(issued) = issued else {
-                return Ok(Vec::new());
-            };
-            Some((issued, profile))
-        }
-    };
-    let (subject, profile) = match &made {
-        None => (subject, profile),
-        Some((issued, profile)) => (&**issued, profile),
+    let chosen = match cards.choose(case) {
+        Ok(chosen) => chosen,
+        Err(Trouble::Unavailable(_)) => return Ok(Vec::new()),
+        Err(trouble) => return Err(trouble),
     };
     let steps = (1..).zip(&case.steps).map(|(number, step): (usize, _)| {
         let label = format!("{} step {number}", case.id);
         (label, &step.action, step.expect.as_ref())
     });
-    match of_actions(steps, subject, profile) {
+    match of_actions(steps, chosen.subject(), chosen.profile()) {
         Ok(found) => Ok(found),
         Err((_, trouble @ Trouble::Unavailable(_))) => Err(trouble),
         // What the case cannot do on this card writes nothing.

@@ -9,6 +9,7 @@ use cardlab::crypto::Key;
 use cardlab::icc::{Icc, Lost};
 use cardlab::os::Card;
 use cardlab_conformance::bank::variant::Variant;
+use cardlab_conformance::cards::Cards;
 use cardlab_conformance::case::Safety;
 use cardlab_conformance::runner::judge;
 use cardlab_conformance::subject::Subject;
@@ -131,7 +132,11 @@ impl Subject for Broken<'_> {
 fn red_of(issued: &Issued, steps: &[Value], broken: &dyn Subject) -> Vec<&'static str> {
     silent(issued, steps);
     let case = case("monitors/red", &steps.into());
-    let broken = judge(&case, broken, &issued.profile, Safety::Irreversible);
+    let broken = judge(
+        &case,
+        &Cards::of(broken, &issued.profile),
+        Safety::Irreversible,
+    );
     assert_eq!(broken.verdict, Verdict::Fail, "{:?}", broken.reason);
     let mut ids: Vec<_> = broken.violations.iter().map(|v| v.monitor.id).collect();
     ids.sort_unstable();
@@ -147,7 +152,8 @@ fn red<B: Bend + 'static>(issued: &Issued, steps: &[Value], by: fn() -> B) -> Ve
 /// No monitor goes red on the whole card, and each step is as it should be.
 fn silent(issued: &Issued, steps: &[Value]) {
     let case = case("monitors/red", &steps.into());
-    let whole = judge(&case, &issued.ours, &issued.profile, Safety::Irreversible);
+    let cards = Cards::of(&issued.ours, &issued.profile);
+    let whole = judge(&case, &cards, Safety::Irreversible);
     assert!(whole.violations.is_empty(), "{:?}", whole.violations);
     assert!(whole.verdict < Verdict::Fail, "{:?}", whole.reason);
     // No step stopped it.
@@ -1115,7 +1121,8 @@ proptest! {
         }
         let case = case("monitors/red", &steps.into());
         let issued = &KINDS[kind];
-        let whole = judge(&case, &issued.ours, &issued.profile, Safety::Irreversible);
+        let cards = Cards::of(&issued.ours, &issued.profile);
+    let whole = judge(&case, &cards, Safety::Irreversible);
         prop_assert!(whole.violations.is_empty(), "{:?} {:?}", whole.violations, whole.trace);
         prop_assert!(whole.verdict < Verdict::Fail, "{:?}", whole.reason);
     }

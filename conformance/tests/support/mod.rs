@@ -8,10 +8,9 @@ use cardlab::os::Card;
 use cardlab_applets::ROM;
 use cardlab_conformance::subject::Subject;
 use cardlab_desk::hsm::{CardKeys, TestRoot};
-use cardlab_desk::issue::issue;
+use cardlab_desk::issue::{issue_bank, issue_social};
 use cardlab_desk::pki::Authority;
 use cardlab_desk::profile::Profile;
-use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex};
 
 /// The seed of every card in these tests.
@@ -20,31 +19,37 @@ pub(crate) const SEED: u64 = 20_240_601;
 /// A card that was issued once; each case gets a fork, in process.
 pub(crate) struct Ours {
     card: Mutex<Card>,
+    /// As it was before its bank side, and what it was issued from.
+    social: Arc<(Mutex<Card>, Profile)>,
     keys: CardKeys,
-    /// Those issued for cases with an application of their own, by the profile's id.
-    others: Mutex<HashMap<String, Arc<Ours>>>,
 }
 
 impl Ours {
     /// Manufactures and issues a card.
     pub(crate) fn issued(profile: &Profile) -> Ours {
         let mut card = Card::manufacture(&ROM, SEED);
-        let issued = issue(&mut card, profile, SEED).unwrap();
+        let keys = issue_social(&mut card, profile, SEED).unwrap();
+        Ours::banked(Arc::new((Mutex::new(card), profile.clone())), keys, profile)
+    }
+
+    fn banked(social: Arc<(Mutex<Card>, Profile)>, keys: CardKeys, profile: &Profile) -> Ours {
+        let mut card = social.0.lock().unwrap().fork();
+        issue_bank(&mut card, profile, SEED).unwrap();
         card.power_off();
         Ours {
             card: Mutex::new(card),
-            keys: issued.keys().clone(),
-            others: Mutex::default(),
+            social,
+            keys,
         }
     }
 
-    /// The card of another profile, issued at the first call.
-    pub(crate) fn other(&self, profile: &Profile) -> Arc<Ours> {
-        let mut others = self.others.lock().unwrap();
-        let other = others
-            .entry(profile.id.clone())
-            .or_insert_with(|| Arc::new(Ours::issued(profile)));
-        other.clone()
+    /// The card of another profile; the social side is issued once where it is the same.
+    pub(crate) fn other(&self, profile: &Profile) -> Ours {
+        if profile.has_social_side_of(&self.social.1) {
+            Ours::banked(Arc::clone(&self.social), self.keys.clone(), profile)
+        } else {
+            Ours::issued(profile)
+        }
     }
 
     /// A card as it was issued, without power.
@@ -63,7 +68,7 @@ impl Subject for Ours {
     }
 
     fn issued(&self, profile: &Profile) -> Result<Option<Arc<dyn Subject>>, String> {
-        Ok(Some(self.other(profile)))
+        Ok(Some(Arc::new(self.other(profile))))
     }
 
     fn repeats(&self) -> bool {

@@ -380,6 +380,35 @@ pub enum Format {
 }
 
 impl Profile {
+    /// Whether its cards and those of another are the same but for their bank side.
+    #[must_use]
+    pub fn has_social_side_of(&self, other: &Profile) -> bool {
+        let Profile {
+            id: _,
+            names: _,
+            version,
+            algorithm,
+            atr,
+            historical,
+            region,
+            pin,
+            cyclic_append_by_number,
+            certificates,
+            bank: _,
+            directories,
+            notes: _,
+        } = self;
+        *version == other.version
+            && *algorithm == other.algorithm
+            && *atr == other.atr
+            && *historical == other.historical
+            && *region == other.region
+            && *pin == other.pin
+            && *cyclic_append_by_number == other.cyclic_append_by_number
+            && *certificates == other.certificates
+            && *directories == other.directories
+    }
+
     /// The directory with this identifier.
     #[must_use]
     pub fn directory(&self, fid: u16) -> Option<&Directory> {
