@@ -44,6 +44,10 @@ pub(crate) struct Pay {
     /// Load electronic cash out of the account 圈存
     #[arg(long)]
     load: bool,
+    /// At a terminal that wants the SM set of cards that have it, SM2 and SM4; experimental
+    /// 国密算法（试验性）
+    #[arg(long)]
+    sm: bool,
     /// The bank activates, or unblocks, the application, and nothing is paid 激活金融应用
     #[arg(long, conflicts_with_all = ["amount", "online", "offline", "ecash", "load", "pin"])]
     activate: bool,
@@ -99,10 +103,15 @@ impl Pay {
             None => Box::new(Tap::new(self.which.card()?, |event| watch.hear(&event))),
         };
         card.power_on()?;
+        let terminal = Terminal::of_a_merchant();
         let counter = Counter {
             pay: &self,
             ordered,
-            terminal: Terminal::of_a_merchant(),
+            terminal: if self.sm {
+                terminal.with_sm()
+            } else {
+                terminal
+            },
             when: self.when.unwrap_or_else(now),
             out: io::stdout().lock(),
         };
@@ -148,6 +157,13 @@ struct Counter<'p> {
 
 impl Counter<'_> {
     fn serve(mut self, card: &mut dyn Icc, mut bank: Bank) -> anyhow::Result<ExitCode> {
+        if self.pay.sm && !self.ordered.sm_algorithms {
+            writeln!(
+                self.out,
+                "配置中该应用无国密算法集 the profile gives this application no SM set: \
+                 \"sm_algorithms\": true does"
+            )?;
+        }
         if self.pay.activate {
             return self.activate(card, &mut bank);
         }

@@ -255,6 +255,12 @@ fn application(look: &Look, side: &BankSide) -> Tree<String> {
             CardBlock::Card => "CARD BLOCK locks the card 卡片锁定终止整卡".to_owned(),
         });
     }
+    if look.has_sm {
+        tree.push(
+            "SM2 and SM4 for terminals that want them, experimental 另有国密算法集（试验性）"
+                .to_owned(),
+        );
+    }
     for (tag, value) in &look.elements {
         let known = ELEMENTS.iter().find(|(known, ..)| known == tag);
         if let Some((_, form, zh, en)) = known {

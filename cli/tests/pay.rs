@@ -125,6 +125,55 @@ fn electronic_cash_is_loaded_and_pays() {
 }
 
 #[test]
+fn a_card_with_the_sm_set_pays_by_sm2_and_sm4_where_the_terminal_wants_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("own.json");
+    let text = r#"{ "id": "own", "extends": "henan-2.0", "bank": { "applications": [
+        { "aid": "A000000333010101", "sm_algorithms": true } ] } }"#;
+    std::fs::write(&path, text).unwrap();
+    let own = path.to_str().unwrap();
+    let at = |more: &[&str]| pay(&[&["--amount", "12.34", "--profile", own], more].concat());
+    let printed = told(&at(&["--sm", "--offline"]), 0);
+    says(
+        &printed,
+        &[
+            "the card has the SM set: its certificates are by SM2",
+            "卡片采用国密算法集，证书为SM2",
+            "the card signed this cryptogram (CDA by SM2)",
+            "复合动态数据认证通过（CDA，SM2）",
+            "the card answers TC, an approval, by SM4",
+            "approved off line",
+        ],
+    );
+    let printed = told(&at(&["--sm", "--online"]), 0);
+    says(&printed, &["the card knows its bank by the answer (ARPC)"]);
+    let field = printed
+        .lines()
+        .find_map(|line| line.strip_prefix("报文域55 field 55: "))
+        .unwrap();
+    let authorise = ["bank", "authorise", "--profile", own, "--data", field];
+    let answer = told(&cardlab(&authorise), 0);
+    says(&answer, &["algorithm 算法 SM4 (experimental 试验性)"]);
+    let printed = told(&at(&["--sm", "--ecash"]), 0);
+    says(&printed, &["electronic cash: 87.66", "CDA by SM2"]);
+    // Without the wish, and of a profile without the set: by the other.
+    let printed = told(&at(&["--online"]), 0);
+    assert!(!printed.contains("SM4"), "{printed}");
+    let printed = told(&pay(&["--amount", "12.34", "--sm"]), 0);
+    says(
+        &printed,
+        &[
+            "the profile gives this application no SM set: \"sm_algorithms\": true does",
+            "it goes by RSA",
+        ],
+    );
+    let shown = told(&cardlab(&["show", "--profile", own]), 0);
+    says(&shown, &["另有国密算法集（试验性）"]);
+    let shown = told(&cardlab(&["show", "--profile", "henan-2.0"]), 0);
+    assert!(!shown.contains("国密算法集"), "{shown}");
+}
+
+#[test]
 fn a_card_that_lasts_is_activated_once_and_remembers() {
     let folder = tempfile::tempdir().unwrap();
     let image = folder.path().join("card.img");

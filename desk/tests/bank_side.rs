@@ -9,7 +9,8 @@ use cardlab::link::t0::T0;
 use cardlab::os::Card;
 use cardlab::tag;
 use cardlab_desk::bank::application::{
-    Application, Authentication, CDOL1, CDOL2, CardBlock, KeyLength, Ordered,
+    Application, Authentication, CDOL1, CDOL2, CardBlock, Cash, Grouping, KeyLength, Limits,
+    Ordered, STARTS_INACTIVE, SWITCHES,
 };
 use cardlab_desk::bank::host::{Bank, Reason, Request, State};
 use cardlab_desk::bank::key::Keys;
@@ -17,6 +18,8 @@ use cardlab_desk::bank::look;
 use cardlab_desk::issue::{IssueError, issue, issue_watched};
 use cardlab_desk::profile::{BankSide, ProblemKind, Profile};
 use cardlab_desk::wire::exchange;
+use proptest::prelude::{Strategy, any, prop, prop_assert_eq, proptest};
+use serde_json::{Value, json};
 
 const SEED: u64 = 5;
 const ACCOUNT: &str = "6228004116000202649";
@@ -370,6 +373,191 @@ fn amounts_limits_switches_and_currencies_reach_the_card() {
     assert_eq!(bank.account(ACCOUNT).unwrap().balance, Fen::new(77));
 }
 
+/// All that a profile can say of an application with an account, but its groupings.
+fn written(application: &Application) -> Value {
+    let day = |day: [u8; 3]| format!("20{}", hex::encode(day));
+    let on = |bit: u16| application.switches & bit != 0;
+    let switches: serde_json::Map<_, _> = SWITCHES
+        .into_iter()
+        .map(|(name, bit)| (name.to_owned(), json!(on(bit))))
+        .collect();
+    let Limits {
+        lower,
+        upper,
+        foreign_currency,
+        foreign_country,
+        sum,
+        upper_sum,
+    } = application.limits;
+    let bits = |length, usual| match length {
+        KeyLength::Usual => usual,
+        KeyLength::Long => 1984,
+    };
+    let has_key = application.authentication != Authentication::Static;
+    let mut written = json!({
+        "aid": application.aid.to_string(),
+        "label": application.label,
+        "account": application.account,
+        "sequence": application.sequence,
+        "holder": application.holder,
+        "holder_id": application.holder_id,
+        "valid_from": day(application.effective),
+        "valid_to": day(application.expiry),
+        "pin": application.pin,
+        "tries": application.pin_tries,
+        "active": !on(STARTS_INACTIVE),
+        "card_block": match application.card_block {
+            CardBlock::Application => "application",
+            CardBlock::Card => "card",
+        },
+        "authentication": match application.authentication {
+            Authentication::Static => "static",
+            Authentication::Dynamic => "dynamic",
+            Authentication::Combined => "combined",
+        },
+        "issuer_key_bits": bits(application.issuer_key, 1408),
+        "sm_algorithms": application.sm_algorithms,
+        "default_action": hex::encode(application.default_action),
+        "limits": {
+            "lower": lower, "upper": upper, "foreign_currency": foreign_currency,
+            "foreign_country": foreign_country, "sum_fen": sum.count(),
+            "upper_sum_fen": upper_sum.count(),
+        },
+        "methods": hex::encode(&application.methods),
+        "cash_methods": hex::encode(&application.cash_methods),
+        "switches": switches,
+    });
+    if has_key {
+        written["card_key_bits"] = json!(bits(application.card_key, 1152));
+    }
+    if let Some(cash) = application.cash {
+        written["cash"] = json!({
+            "balance_fen": cash.balance.count(),
+            "balance_limit_fen": cash.balance_limit.count(),
+            "single_limit_fen": cash.single_limit.count(),
+            "reset_threshold_fen": cash.reset_threshold.count(),
+        });
+    }
+    written
+}
+
+/// Applications of all kinds that profiles can order.
+fn any_application() -> impl Strategy<Value = Application> {
+    let authentication = prop::sample::select(vec![
+        (Authentication::Static, KeyLength::Usual),
+        (Authentication::Dynamic, KeyLength::Usual),
+        (Authentication::Dynamic, KeyLength::Long),
+        (Authentication::Combined, KeyLength::Usual),
+    ]);
+    let names = (
+        "[A-Z0-9 ]{1,16}",
+        "[A-Z][A-Z /.]{1,25}",
+        "[0-9X]{1,40}",
+        "[0-9]{4,12}",
+    );
+    let numbers = (0..=99u8, 1..=15u8, 0..=200u8, 0..=55u8, any::<u16>());
+    let cash = prop::option::of([
+        0..=1_000_000u32,
+        0..=1_000_000,
+        0..=1_000_000,
+        0..=1_000_000,
+    ]);
+    let flags = any::<[bool; 10]>();
+    (authentication, names, numbers, cash, flags).prop_map(
+        |((authentication, card_key), (label, holder, holder_id, pin), numbers, cash, flags)| {
+            let (sequence, pin_tries, lower, more, action) = numbers;
+            let [sm_algorithms, inactive, card_block, long_issuer, on @ ..] = flags;
+            let bits = SWITCHES.into_iter().zip(on);
+            let bits = bits.map(|((_, bit), on)| if on { bit } else { 0 });
+            let cash = cash.map(|amounts| {
+                let limit = amounts.into_iter().max().unwrap_or(0);
+                let [balance, single_limit, reset_threshold, _] = amounts.map(Fen::new);
+                Cash {
+                    balance,
+                    balance_limit: Fen::new(limit),
+                    single_limit,
+                    reset_threshold,
+                }
+            });
+            let is_long = card_key == KeyLength::Long || long_issuer;
+            Application {
+                label,
+                sequence,
+                holder,
+                holder_id,
+                pin,
+                pin_tries,
+                authentication,
+                card_key,
+                issuer_key: if is_long {
+                    KeyLength::Long
+                } else {
+                    KeyLength::Usual
+                },
+                sm_algorithms,
+                card_block: if card_block {
+                    CardBlock::Card
+                } else {
+                    CardBlock::Application
+                },
+                default_action: action.to_be_bytes(),
+                limits: Limits {
+                    lower,
+                    upper: lower + more,
+                    ..Application::of(ACCOUNT).limits
+                },
+                cash,
+                switches: bits.sum::<u16>() | if inactive { STARTS_INACTIVE } else { 0 },
+                ..Application::of(ACCOUNT)
+            }
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn an_application_that_is_written_down_is_read_as_it_was(application in any_application()) {
+        let profile = with(&written(&application).to_string());
+        prop_assert_eq!(first(&profile), &application);
+        // And becomes groupings, with those of the SM set where it has that.
+        let keys = Keys::from_seed(SEED).of_card(ACCOUNT, application.sequence);
+        let groupings = application.groupings(&keys.unwrap()).unwrap();
+        let has = |number| groupings.iter().any(|one: &Grouping| one.number == number);
+        let sm = application.sm_algorithms;
+        let has_key = application.authentication != Authentication::Static;
+        prop_assert_eq!([has(0x8030), has(0x9030), has(0x9114)], [sm; 3]);
+        prop_assert_eq!(has(0x9213), sm && application.cash.is_some());
+        prop_assert_eq!(has(0x8100), sm && has_key);
+    }
+}
+
+#[test]
+fn shipped_profiles_have_no_sm_set() {
+    for name in Profile::shipped() {
+        let profile = Profile::load(name).unwrap();
+        for one in profile.bank.iter().flat_map(|side| &side.applications) {
+            let Some(application) = one.ordered.fields() else {
+                continue;
+            };
+            assert!(!application.sm_algorithms, "{name}");
+        }
+    }
+}
+
+#[test]
+fn an_application_with_the_sm_set_is_issued_and_shows_that_it_asks_for_it() {
+    for sm in [false, true] {
+        let profile = with(&format!(
+            "{{ \"account\": \"{ACCOUNT}\", \"sm_algorithms\": {sm}, \"cash\": {{}}, \
+             \"switches\": {{ \"sm2_number_within\": true }} }}"
+        ));
+        assert_eq!(first(&profile).switches, 0x0041);
+        let mut card = issued(&profile);
+        let looks = look::applications(&mut card).unwrap().unwrap();
+        assert_eq!(looks[0].has_sm, sm);
+    }
+}
+
 #[test]
 fn all_that_is_wrong_with_a_bank_side_is_told_at_once() {
     let report = parse(
@@ -377,12 +565,12 @@ fn all_that_is_wrong_with_a_bank_side_is_told_at_once() {
              "holder": "X", "holder_id": "一", "pin": "12A4", "tries": 16,
              "valid_from": "20240231", "valid_to": "20500101",
              "methods": "0000000000000000 41 03 42",
-             "card_key_bits": 1984, "active": "yes", "coffee": 1,
+             "card_key_bits": 1984, "active": "yes", "sm_algorithms": "yes", "coffee": 1,
              "limits": { "lower": 9, "upper": 3, "sum_fen": 5, "upper_sum_fen": 4 },
              "cash": { "balance_fen": 9, "balance_limit_fen": 8, "second": { "balance_fen": 1 } },
              "switches": { "unknown": true } },
            { "aid": "a000000333010101", "account": "1234" },
-           { "aid": "315041592E5359532E4444463031", "pin": "123456",
+           { "aid": "315041592E5359532E4444463031", "pin": "123456", "sm_algorithms": true,
              "groupings": [ { "dgi": "0B01", "data": "70 00" }, { "dgi": "8000", "data": "00" },
                             { "dgi": "9102", "data": "A500" },
                             { "dgi": "9102", "data": "A500" } ] },
@@ -407,6 +595,7 @@ fn all_that_is_wrong_with_a_bank_side_is_told_at_once() {
         ("[0].methods", ProblemKind::Value),
         ("[0].card_key_bits", ProblemKind::Conflict),
         ("[0].active", ProblemKind::Form),
+        ("[0].sm_algorithms", ProblemKind::Form),
         ("[0].coffee", ProblemKind::Unknown),
         ("[0].limits.upper", ProblemKind::Conflict),
         ("[0].limits.upper_sum_fen", ProblemKind::Conflict),
@@ -417,6 +606,7 @@ fn all_that_is_wrong_with_a_bank_side_is_told_at_once() {
         ("[1].account", ProblemKind::Form),
         ("[2].aid", ProblemKind::Value),
         ("[2].pin", ProblemKind::Conflict),
+        ("[2].sm_algorithms", ProblemKind::Conflict),
         ("[2].groupings", ProblemKind::Missing),
         ("[2].groupings[0].dgi", ProblemKind::Reference),
         ("[2].groupings[1].data", ProblemKind::Length),
@@ -425,7 +615,7 @@ fn all_that_is_wrong_with_a_bank_side_is_told_at_once() {
     ] {
         assert!(told.contains(&(&at(path), kind)), "{path}: {told:?}");
     }
-    assert_eq!(told.len(), 26, "{told:?}");
+    assert_eq!(told.len(), 28, "{told:?}");
     let check = "with the check 9";
     assert!(report.to_string().contains(check), "{report}");
 }

@@ -411,6 +411,23 @@ fn static_dynamic_and_combined_authentication_hold() {
     }
 }
 
+/// What it does not know of a list, it fills with zeros, and so gets the other set.
+#[test]
+fn a_card_with_the_sm_set_pays_at_a_terminal_that_knows_none_of_it() {
+    let ordered = Application {
+        sm_algorithms: true,
+        ..application()
+    };
+    for (capability, tvr) in [(0x80, "02"), (0xC0, "00"), (0xC8, "00")] {
+        let mut bench = Bench::of(&ordered);
+        bench.terminal.capabilities[2] = capability;
+        let ended = bench.pay(1_234, Some(PIN));
+        assert_eq!((ended.approved, ended.online), (Some(true), true));
+        assert_eq!(ended.tvr[..2], *tvr);
+        assert_eq!(bench.pay(1_234, Some(PIN)).approved, Some(true));
+    }
+}
+
 #[test]
 fn another_authority_s_key_is_found_out() {
     for (capability, tvr) in [(0x80, "42"), (0x40, "08"), (0x08, "04")] {

@@ -131,6 +131,8 @@ pub struct Look {
     pub label: String,
     /// What it answers to SELECT.
     pub selected: Sw,
+    /// Whether it asks terminals if they want the SM set.
+    pub has_sm: bool,
     /// Its elements that it gives, in the order of [`ELEMENTS`].
     pub elements: Vec<(u16, Vec<u8>)>,
     /// Its payments, the newest first, each by the fields of its log.
@@ -177,6 +179,7 @@ fn look(icc: &mut dyn Icc, aid: Aid, label: String) -> Result<Look, Lost> {
         aid,
         label,
         selected,
+        has_sm: false,
         elements: Vec::new(),
         payments: Vec::new(),
         loads: Vec::new(),
@@ -184,6 +187,9 @@ fn look(icc: &mut dyn Icc, aid: Aid, label: String) -> Result<Look, Lost> {
     let Some(fci) = fci else {
         return Ok(look);
     };
+    let list = tlv::find(&fci, &[tag!(0x6F), tag!(0xA5), tag!(0x9F38)]);
+    let list = list.ok().flatten().and_then(|list| Dol::parse(list).ok());
+    look.has_sm = list.is_some_and(|list| list.entries().any(|one| one.tag == tag!(0xDF69)));
     for (tag, ..) in ELEMENTS {
         look.elements
             .extend(element(icc, tag)?.map(|value| (tag, value)));

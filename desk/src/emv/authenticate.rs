@@ -5,13 +5,16 @@
 //!                            └─93─► static data
 //! ```
 //!
-//! Source: EMV 4.4 book 2, 5 and 6; book 3, 10.3.
+//! All of a chain is by RSA, or all by SM2; which, the issuer's certificate tells.
+//!
+//! Source: EMV 4.4 book 2, 5 and 6; book 3, 10.3; for SM2 as [`authority_sm2`].
 
 use super::elements::digits;
-use super::{Finding, Kernel, Phase, Tsi, Why};
+use super::{Authority, Finding, Kernel, Phase, Tsi, Why};
 use crate::bank::authority::{Certificate, open, open_card, open_issuer, open_static_data};
+use crate::bank::authority_sm2;
 use cardlab::apdu::{Class, Command, Sw};
-use cardlab::crypto::{RsaPublic, Sha1, equal};
+use cardlab::crypto::{RsaPublic, Sha1, Sm3, equal, sm2};
 use cardlab::tag;
 use cardlab::tlv::{DataObject, Dol, Objects, Tag, Writer, find};
 
@@ -24,6 +27,14 @@ const ALGORITHM: u8 = 0x01;
 pub(super) type Words = (&'static str, &'static str);
 
 const MISSING: Words = ("data for it are missing", "缺少认证所需数据");
+const BROKEN: Words = ("the card's certificate does not open", "IC卡公钥证书无效");
+
+/// A key of an issuer or of a card.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum PublicKey {
+    Rsa(RsaPublic),
+    Sm2(sm2::PublicKey),
+}
 
 /// What a card signed with its cryptogram.
 pub(super) struct Signed {
@@ -42,10 +53,13 @@ impl Kernel<'_> {
                 Ok(key) => {
                     self.card_key = Some(key);
                     self.combined = true;
+                    let (en, zh) = self.by();
                     self.say(
                         PHASE,
-                        "the certificates stand; the card is to sign its cryptogram (CDA)",
-                        "证书链验证通过，卡片将对应用密文签名（CDA）",
+                        format!(
+                            "the certificates stand; the card is to sign its cryptogram (CDA{en})"
+                        ),
+                        format!("证书链验证通过，卡片将对应用密文签名（CDA{zh}）"),
                     );
                 }
                 Err(words) => {
@@ -65,10 +79,11 @@ impl Kernel<'_> {
             match self.check_static_data() {
                 Ok(code) => {
                     self.elements.put(tag!(0x9F45), &code);
+                    let (en, zh) = self.by();
                     self.say(
                         PHASE,
-                        "the issuer signed the card's data (SDA)",
-                        "静态数据认证通过（SDA）",
+                        format!("the issuer signed the card's data (SDA{en})"),
+                        format!("静态数据认证通过（SDA{zh}）"),
                     );
                 }
                 Err(words) => self.fails(Finding::StaticFailed, words),
@@ -99,25 +114,57 @@ impl Kernel<'_> {
         })
     }
 
-    fn issuer_key(&self) -> Result<RsaPublic, Words> {
+    /// Whether the card's certificates and signatures are by SM2.
+    pub(super) fn is_by_sm2(&self) -> bool {
+        let certificate = self.elements.get(tag!(0x90)).unwrap_or_default();
+        let exponent = self.elements.get(tag!(0x9F32));
+        self.terminal.sm
+            && exponent.is_none()
+            && certificate.first() == Some(&authority_sm2::FORMAT_ISSUER)
+    }
+
+    /// What stands behind the name of an authentication that is not by RSA.
+    pub(super) fn by(&self) -> Words {
+        if self.is_by_sm2() {
+            (" by SM2", "，SM2")
+        } else {
+            ("", "")
+        }
+    }
+
+    /// The authority of this index in the scheme of the application.
+    fn authority<'k, Key>(&self, authorities: &'k [Authority<Key>]) -> Result<&'k Key, Words> {
         let [index] = self.elements.array(tag!(0x8F)).ok_or(MISSING)?;
-        let issuer = self.certificate([tag!(0x90), tag!(0x92), tag!(0x9F32)]);
-        let issuer = issuer.ok_or(MISSING)?;
         let name = self.application.as_ref().map(|aid| aid.as_bytes());
-        let authority = self.terminal.authorities.iter().find(|authority| {
-            let scheme = name.and_then(|name| name.first_chunk::<5>());
-            authority.index == index && scheme == Some(&authority.scheme)
-        });
-        let authority = authority.ok_or((
+        let scheme = name.and_then(|name| name.first_chunk::<5>());
+        let authority = authorities
+            .iter()
+            .find(|authority| authority.index == index && scheme == Some(&authority.scheme));
+        authority.map(|authority| &authority.key).ok_or((
             "the terminal does not have this authority's key",
             "终端无此认证中心公钥",
-        ))?;
-        let (key, identifier, expiry) = open_issuer(&authority.key, &issuer).map_err(|_| {
-            (
-                "the issuer's certificate does not open",
-                "发卡行公钥证书无效",
-            )
-        })?;
+        ))
+    }
+
+    fn issuer_key(&self) -> Result<PublicKey, Words> {
+        const BROKEN: Words = (
+            "the issuer's certificate does not open",
+            "发卡行公钥证书无效",
+        );
+        let (key, identifier, expiry) = if self.is_by_sm2() {
+            let authority = self.authority(&self.terminal.sm2_authorities)?;
+            let issuer = self.elements.get(tag!(0x90)).ok_or(MISSING)?;
+            let opened = authority_sm2::open_issuer(authority, issuer);
+            let (key, identifier, expiry) = opened.map_err(|_| BROKEN)?;
+            (PublicKey::Sm2(key), identifier.to_vec(), expiry)
+        } else {
+            let issuer = self.certificate([tag!(0x90), tag!(0x92), tag!(0x9F32)]);
+            let issuer = issuer.ok_or(MISSING)?;
+            let authority = self.authority(&self.terminal.authorities)?;
+            let opened = open_issuer(authority, &issuer);
+            let (key, identifier, expiry) = opened.map_err(|_| BROKEN)?;
+            (PublicKey::Rsa(key), identifier, expiry)
+        };
         let account = digits(self.elements.get(tag!(0x5A)).unwrap_or_default());
         if !account.starts_with(&digits(&identifier)) {
             return Err((
@@ -154,36 +201,63 @@ impl Kernel<'_> {
         let signature = self.elements.get(tag!(0x93)).ok_or(MISSING)?;
         let issuer = self.issuer_key()?;
         let data = self.static_data()?;
-        open_static_data(&issuer, signature, &data)
-            .map_err(|_| ("the signature is over other data", "静态签名与数据不符"))
+        let opened = match &issuer {
+            PublicKey::Rsa(issuer) => open_static_data(issuer, signature, &data),
+            PublicKey::Sm2(issuer) => authority_sm2::open_static_data(issuer, signature, &data),
+        };
+        opened.map_err(|_| ("the signature is over other data", "静态签名与数据不符"))
     }
 
     /// The card's key, certified.
-    pub(super) fn card_key(&self) -> Result<RsaPublic, Words> {
-        let card = self.certificate([tag!(0x9F46), tag!(0x9F48), tag!(0x9F47)]);
-        let card = card.ok_or(MISSING)?;
-        let issuer = self.issuer_key()?;
-        self.certified(&issuer, &card, &self.static_data()?)
+    pub(super) fn card_key(&self) -> Result<PublicKey, Words> {
+        let names = [tag!(0x9F46), tag!(0x9F48), tag!(0x9F47)];
+        if !self.is_by_sm2() {
+            let card = self.certificate(names).ok_or(MISSING)?;
+            let issuer = self.issuer_key()?;
+            let key = self.certified(&issuer, &card, &self.static_data()?)?;
+            return Ok(PublicKey::Rsa(key));
+        }
+        let [name, ..] = names;
+        let card = self.elements.get(name).ok_or(MISSING)?;
+        let PublicKey::Sm2(issuer) = self.issuer_key()? else {
+            return Err(BROKEN);
+        };
+        let opened = authority_sm2::open_card(&issuer, card, &self.static_data()?);
+        let (key, account, expiry) = opened.map_err(|_| BROKEN)?;
+        self.check_subject(&account, expiry)?;
+        Ok(PublicKey::Sm2(key))
     }
 
-    /// The card's key for PINs: one of its own, or its only one.
+    /// The card's key for PINs: one of its own, or its only one; by RSA alone.
     pub(super) fn pin_key(&self) -> Result<RsaPublic, Words> {
+        const OTHER: Words = ("the card's key is of SM2", "卡片密钥为SM2密钥");
         match self.certificate([tag!(0x9F2D), tag!(0x9F2F), tag!(0x9F2E)]) {
             Some(own) => self.certified(&self.issuer_key()?, &own, &[]),
-            None => self.card_key(),
+            None => match self.card_key()? {
+                PublicKey::Rsa(key) => Ok(key),
+                PublicKey::Sm2(_) => Err(OTHER),
+            },
         }
     }
 
     fn certified(
         &self,
-        issuer: &RsaPublic,
+        issuer: &PublicKey,
         card: &Certificate,
         data: &[u8],
     ) -> Result<RsaPublic, Words> {
-        let (key, account, expiry) = open_card(issuer, card, data)
-            .map_err(|_| ("the card's certificate does not open", "IC卡公钥证书无效"))?;
+        let PublicKey::Rsa(issuer) = issuer else {
+            return Err(BROKEN);
+        };
+        let (key, account, expiry) = open_card(issuer, card, data).map_err(|_| BROKEN)?;
+        self.check_subject(&account, expiry)?;
+        Ok(key)
+    }
+
+    /// Whether a card's certificate is for this account, and for this day.
+    fn check_subject(&self, account: &[u8], expiry: [u8; 2]) -> Result<(), Words> {
         let own = digits(self.elements.get(tag!(0x5A)).unwrap_or_default());
-        if digits(&account) != own {
+        if digits(account) != own {
             return Err((
                 "the card's certificate is for another account",
                 "IC卡公钥证书主账号不符",
@@ -192,7 +266,7 @@ impl Kernel<'_> {
         if self.is_past(expiry) {
             return Err(("the card's certificate has expired", "IC卡公钥证书已过期"));
         }
-        Ok(key)
+        Ok(())
     }
 
     /// Whether a month, MMYY, is over.
@@ -202,7 +276,7 @@ impl Kernel<'_> {
         of(year, month) < of(today, this)
     }
 
-    fn authenticate_dynamically(&mut self, key: &RsaPublic) -> Result<(), Why> {
+    fn authenticate_dynamically(&mut self, key: &PublicKey) -> Result<(), Why> {
         const WRONG: Words = ("what the card signed does not open", "动态签名无效");
         let own = self.accepted.map_or(&[][..], |accepted| &accepted.ddol);
         let list = self.elements.get(tag!(0x9F49)).unwrap_or(own).to_vec();
@@ -234,10 +308,11 @@ impl Kernel<'_> {
         match number {
             Some(number) => {
                 self.elements.put(tag!(0x9F4C), &number);
+                let (en, zh) = self.by();
                 self.say(
                     Phase::Authentication,
-                    "the card signed the terminal's random number (DDA)",
-                    "动态数据认证通过（DDA）",
+                    format!("the card signed the terminal's random number (DDA{en})"),
+                    format!("动态数据认证通过（DDA{zh}）"),
                 );
             }
             None => self.fails(Finding::DynamicFailed, WRONG),
@@ -267,11 +342,18 @@ impl Kernel<'_> {
         let rest = rest.get(usize::from(*len)..).ok_or(WRONG)?;
         let (&[information], rest) = rest.split_first_chunk().ok_or(WRONG)?;
         let (&cryptogram, rest) = rest.split_first_chunk::<8>().ok_or(WRONG)?;
-        let hash = rest.first_chunk::<20>().ok_or(WRONG)?;
-        let computed = lists
-            .iter()
-            .fold(Sha1::new(), |hash, list| hash.chain(list));
-        if !equal(&computed.chain(&others).finish(), hash) {
+        let hashed = || lists.iter().copied().chain([&others[..]]);
+        let is_right = match key {
+            PublicKey::Rsa(_) => {
+                let computed = hashed().fold(Sha1::new(), |hash, part| hash.chain(part));
+                equal(&computed.finish(), rest.first_chunk::<20>().ok_or(WRONG)?)
+            }
+            PublicKey::Sm2(_) => {
+                let computed = hashed().fold(Sm3::new(), |hash, part| hash.chain(part));
+                equal(&computed.finish(), rest.first_chunk::<32>().ok_or(WRONG)?)
+            }
+        };
+        if !is_right {
             return Err((
                 "the card signed another transaction",
                 "签名中的交易数据哈希不符",
@@ -285,7 +367,14 @@ impl Kernel<'_> {
 }
 
 /// The dynamic data in what a card signed over the terminal's `data`.
-fn open_dynamic(key: &RsaPublic, signature: &[u8], data: &[u8]) -> Option<Vec<u8>> {
+fn open_dynamic(key: &PublicKey, signature: &[u8], data: &[u8]) -> Option<Vec<u8>> {
+    let key = match key {
+        PublicKey::Rsa(key) => key,
+        PublicKey::Sm2(key) => {
+            let dynamic = authority_sm2::open_dynamic(key, signature, data).ok()?;
+            return Some(dynamic.to_vec());
+        }
+    };
     let signed = open(key, signature, FORMAT_DYNAMIC, &[data]).ok()?;
     match &signed[..] {
         [_, ALGORITHM, len, dynamic @ ..] => dynamic.get(..usize::from(*len)).map(<[u8]>::to_vec),

@@ -14,6 +14,7 @@ use super::host::{Answer, Host};
 use super::{Accepted, Cryptogram, End, Finding, Kernel, Phase, Tsi, Why};
 use crate::bank::host::{Request, TYPE_CASH_LOAD};
 use cardlab::apdu::{Class, Command, Sw};
+use cardlab::crypto::Algorithm;
 use cardlab::fen::Fen;
 use cardlab::tag;
 use cardlab::tlv::{DataObject, Objects, Tag, find};
@@ -213,10 +214,14 @@ impl Kernel<'_> {
         let kind = Kind::of(made.information).ok_or(Why::Malformed(NAME))?;
         let (en, zh) = asked.words();
         let (given_en, given_zh) = kind.words();
+        let by = match made.issuer().map(|issuer| issuer.algorithm) {
+            Some(Algorithm::Sm4) => (", by SM4", "，SM4算法"),
+            _ => ("", ""),
+        };
         self.say(
             Phase::Card,
-            format!("asked for {en}; the card answers {given_en}"),
-            format!("终端请求{zh}，卡片返回{given_zh}"),
+            format!("asked for {en}; the card answers {given_en}{}", by.0),
+            format!("终端请求{zh}，卡片返回{given_zh}{}", by.1),
         );
         if kind.rank() > asked.rank() || second && kind == Kind::Asks {
             return Err(Why::WrongCryptogram);
@@ -236,10 +241,11 @@ impl Kernel<'_> {
             match opened {
                 Ok(signed) if signed.information == made.information => {
                     made.cryptogram = signed.cryptogram;
+                    let (en, zh) = self.by();
                     self.say(
                         Phase::Authentication,
-                        "the card signed this cryptogram (CDA)",
-                        "复合动态数据认证通过（CDA）",
+                        format!("the card signed this cryptogram (CDA{en})"),
+                        format!("复合动态数据认证通过（CDA{zh}）"),
                     );
                 }
                 Ok(_) => {

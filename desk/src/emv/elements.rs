@@ -18,10 +18,10 @@ const NUMERIC: [u32; 14] = [
 const COMPRESSED: [u32; 2] = [0x5A, 0x9F20];
 
 /// Elements that are the terminal's alone: what a card says of them does not count.
-const OWN: [u32; 29] = [
+const OWN: [u32; 30] = [
     0x81, 0x8A, 0x91, 0x95, 0x9A, 0x9B, 0x9C, 0x5F2A, 0x5F36, 0x9F02, 0x9F03, 0x9F06, 0x9F09,
     0x9F1A, 0x9F1B, 0x9F1C, 0x9F1E, 0x9F21, 0x9F33, 0x9F34, 0x9F35, 0x9F37, 0x9F40, 0x9F45, 0x9F4E,
-    0x9F7A, 0x9F7B, 0x82, 0x94,
+    0x9F7A, 0x9F7B, 0xDF69, 0x82, 0x94,
 ];
 
 /// Data elements by their tags.
@@ -33,7 +33,7 @@ impl Elements {
     pub(super) fn of(terminal: &Terminal, sale: &Sale) -> Elements {
         let mut elements = Elements::default();
         let binary = sale.amount.to_be_bytes();
-        let values: [(Tag, &[u8]); 16] = [
+        let values: [(Tag, &[u8]); 17] = [
             (tag!(0x81), &binary),
             (tag!(0x9F02), &amount(sale.amount)),
             (tag!(0x9F03), &amount(sale.other)),
@@ -50,6 +50,7 @@ impl Elements {
             (tag!(0x9F1E), &terminal.identification),
             (tag!(0x9F4E), &terminal.merchant),
             (tag!(0x9F34), &[0x3F, 0x00, 0x00]),
+            (tag!(0xDF69), &[u8::from(terminal.sm)]),
         ];
         for (tag, value) in values {
             elements.put(tag, value);

@@ -162,8 +162,9 @@ impl Kernel<'_> {
             Method::PlainPin => can(0x80),
             Method::OnlinePin => can(0x40),
             Method::PlainPinAndSignature => can(0x80) && can(0x20),
-            Method::EncipheredPin => can(0x10),
-            Method::EncipheredPinAndSignature => can(0x10) && can(0x20),
+            // A key of SM2 enciphers no PIN.
+            Method::EncipheredPin => can(0x10) && !self.is_by_sm2(),
+            Method::EncipheredPinAndSignature => can(0x10) && can(0x20) && !self.is_by_sm2(),
             Method::Signature => can(0x20),
             Method::None => can(0x08),
         }

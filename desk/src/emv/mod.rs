@@ -19,12 +19,17 @@
 //! there. It has neither clock nor entropy; date, time and the seed of its random numbers
 //! are given with the [`Sale`].
 //!
+//! A terminal that wants the SM set ('DF69') tells by the issuer's certificate, and without
+//! the exponent of RSA beside it, that a card has it: then certificates and signatures are
+//! by SM2. What makes the card's sums is between card and bank, and told as the card says
+//! it. All of it is experimental.
+//!
 //! What the standards leave to the terminal is decided so: combined authentication is
 //! asked for with every cryptogram that is not a decline; a response code that refers to
 //! the bank declines; a holder who keys in nothing more has passed the PIN over.
 //!
-//! Source: EMV 4.4 book 1, 12; book 2, 5 to 8; book 3, 10; book 4, 6. JR/T 0025.6 and
-//! 0025.13 (e-cash), by public material.
+//! Source: EMV 4.4 book 1, 12; book 2, 5 to 8; book 3, 10; book 4, 6. JR/T 0025.6,
+//! 0025.13 (e-cash) and 0025.17 (the SM set), by public material.
 
 mod activate;
 mod authenticate;
@@ -48,9 +53,10 @@ pub use terminal::{
 
 use crate::bank::host::{IssuerData, Request};
 use crate::wire::{self, exchange};
+use authenticate::PublicKey;
 use cardlab::aid::Aid;
 use cardlab::apdu::{Class, Command, Sw};
-use cardlab::crypto::{RsaPublic, Sm3};
+use cardlab::crypto::Sm3;
 use cardlab::fen::Fen;
 use cardlab::icc::{Icc, Lost};
 use cardlab::tag;
@@ -224,7 +230,7 @@ struct Kernel<'a> {
     cdol1: Vec<u8>,
     /// Static data to be authenticated.
     signed: Vec<u8>,
-    card_key: Option<RsaPublic>,
+    card_key: Option<PublicKey>,
     /// Whether cryptograms are to be signed.
     combined: bool,
     cash: bool,

@@ -124,6 +124,19 @@ impl Kernel<'_> {
             format!("{} data elements are read", read.len()),
             format!("读取{}个数据元", read.len()),
         );
+        if self.is_by_sm2() {
+            self.say(
+                Phase::Reading,
+                "the card has the SM set: its certificates are by SM2",
+                "卡片采用国密算法集，证书为SM2",
+            );
+        } else if self.terminal.sm {
+            self.say(
+                Phase::Reading,
+                "the card has no certificates by SM2: it goes by RSA",
+                "卡片无SM2证书，按RSA处理",
+            );
+        }
         self.cash = read.contains(&tag!(0x9F74));
         if self.cash {
             self.balance = self.amount_of(tag!(0x9F79))?;

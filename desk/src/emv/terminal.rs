@@ -1,23 +1,25 @@
 //! What a terminal is and holds, what is sold, and who stands before it.
 //!
 //! Source: EMV 4.4 book 4, 5 and 10, annex A (terminal type and capabilities); JR/T
-//! 0025.6 and 0025.13, by public material.
+//! 0025.6, 0025.13 and 0025.17 ('DF69'), by public material.
 
+use crate::bank;
 use crate::bank::application::AUTHORITY_INDEX;
 use crate::bank::rsa::{RsaPair, Whose};
+use crate::bank::sm2::Sm2Pair;
 use cardlab::aid::Aid;
-use cardlab::crypto::RsaPublic;
+use cardlab::crypto::{RsaPublic, sm2};
 use cardlab::fen::Fen;
 
-/// A certification authority's key.
+/// A certification authority's key, of RSA where nothing else is said.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Authority {
+pub struct Authority<Key = RsaPublic> {
     /// Whose scheme: the first five bytes of an application's name.
     pub scheme: [u8; 5],
     /// Its index there, '8F'.
     pub index: u8,
     /// The key.
-    pub key: RsaPublic,
+    pub key: Key,
 }
 
 /// How transactions below the floor limit are chosen to go on line.
@@ -61,6 +63,10 @@ pub struct Terminal {
     pub applications: Vec<Accepted>,
     /// The keys that it trusts.
     pub authorities: Vec<Authority>,
+    /// Whether it wants the SM set of cards that have it, 'DF69': SM4 and SM2. Experimental.
+    pub sm: bool,
+    /// The keys of SM2 that it trusts.
+    pub sm2_authorities: Vec<Authority<sm2::PublicKey>>,
     /// Its type, '9F35': attended or not, who can be asked.
     pub kind: u8,
     /// What it can do, '9F33'.
@@ -113,6 +119,12 @@ impl Terminal {
                 index: AUTHORITY_INDEX,
                 key: RsaPair::of(Whose::Authority).public().clone(),
             }],
+            sm: false,
+            sm2_authorities: vec![Authority {
+                scheme: SCHEME,
+                index: AUTHORITY_INDEX,
+                key: *Sm2Pair::of(bank::sm2::Whose::Authority).public(),
+            }],
             kind: TYPE_ATTENDED,
             capabilities: [0xE0, 0xF8, 0xC8],
             additional: [0x60, 0x00, 0xF0, 0xA0, 0x01],
@@ -129,6 +141,13 @@ impl Terminal {
     pub fn offline_only(mut self) -> Terminal {
         self.kind = TYPE_OFFLINE;
         self.capabilities[1] &= !0x40;
+        self
+    }
+
+    /// The same where it wants the SM set of cards that have it.
+    #[must_use]
+    pub fn with_sm(mut self) -> Terminal {
+        self.sm = true;
         self
     }
 

@@ -39,7 +39,7 @@ const DUAL_SUM: Fen = Fen::new(100_000);
 const NEEDED: [u16; 5] = [0x8000, 0x9000, 0x9102, 0x9104, 0x9200];
 
 /// Members that only an application with an account has.
-const FIELDS: [&str; 17] = [
+const FIELDS: [&str; 18] = [
     "sequence",
     "balance_fen",
     "holder",
@@ -51,6 +51,7 @@ const FIELDS: [&str; 17] = [
     "authentication",
     "issuer_key_bits",
     "card_key_bits",
+    "sm_algorithms",
     "default_action",
     "limits",
     "second_currency",
@@ -292,6 +293,8 @@ impl Reading<'_, '_> {
                 None => {}
             }
         }
+        let sm = node.get("sm_algorithms").and_then(Node::as_flag);
+        made.sm_algorithms = sm.unwrap_or(made.sm_algorithms);
         made.limits = self.limits(node, made.limits);
         made.dual = node.get("second_currency").and_then(|node| {
             Some(Dual {
@@ -427,8 +430,8 @@ impl Reading<'_, '_> {
             let grouping = Grouping { number, data };
             if !is_grouping(number) {
                 let allowed = "a record, 0101 to 1EFF without 0B and 0C, 0DXX, 0EXX, 8000, 8010, \
-                               8030, 8201 to 8205, 8301 to 8305, 9000, 9010, 9030, 9102, 9103, \
-                               9104, 9200, 9203, 9206, 9207";
+                               8030, 8100, 8201 to 8205, 8301 to 8305, 9000, 9010, 9030, 9102, \
+                               9103, 9104, 9114, 9200, 9203, 9206, 9207, 9213, 9217";
                 self.add(at, Kind::Reference, at.describe(), allowed);
             }
             if groupings.iter().any(|known| known.number == number) {
@@ -499,9 +502,10 @@ fn day(digits: &str) -> Option<[u8; 3]> {
 /// Source: this card's, `applets/src/debit/personalise.rs`.
 fn is_grouping(number: u16) -> bool {
     match number {
-        0x8000 | 0x8010 | 0x8030 | 0x9000 | 0x9010 | 0x9030 => true,
+        0x8000 | 0x8010 | 0x8030 | 0x8100 | 0x9000 | 0x9010 | 0x9030 => true,
         0x8201..=0x8205 | 0x8301..=0x8305 => true,
         0x9102..=0x9104 | 0x9200 | 0x9203 | 0x9206 | 0x9207 => true,
+        0x9114 | 0x9213 | 0x9217 => true,
         0x0D00..=0x0EFF => true,
         0x0B00..=0x0CFF => false,
         0x0101..=0x1EFF => number & 0x00FF != 0,

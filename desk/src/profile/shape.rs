@@ -339,6 +339,12 @@ static BANK_APPLICATION: Shape = Shape::Object(&Object {
             "The length of the card's key, 1152 or 1984; 1152 if left out.",
         ),
         may(
+            "sm_algorithms",
+            &Shape::Flag,
+            "Whether it has the SM set, too: for a terminal that wants it, sums by SM4, \
+             certificates and signatures by SM2; experimental, false if left out.",
+        ),
+        may(
             "default_action",
             &Shape::Hex(2, 2),
             "The application default action, 9F52; C000 if left out.",
@@ -513,6 +519,11 @@ static SWITCHES: Shape = Shape::Object(&Object {
             &Shape::Flag,
             "The transaction counter counts at the first GENERATE AC and not at GET PROCESSING \
              OPTIONS.",
+        ),
+        may(
+            "sm2_number_within",
+            &Shape::Flag,
+            "What the card signs by SM2 has the terminal's data in it; experimental.",
         ),
     ],
 });
