@@ -25,8 +25,17 @@ fn main() {
     divan::main();
 }
 
+/// Which algorithms the card is paid with, and has.
+#[derive(Clone, Copy)]
+enum Set {
+    /// RSA and triple DES alone.
+    International,
+    /// SM2 and SM4 besides, which are taken.
+    Sm,
+}
+
 /// An application in use, without limits: a benchmark pays more often than a holder.
-fn application() -> Application {
+fn application(set: Set) -> Application {
     Application {
         limits: Limits {
             lower: 0xFF,
@@ -37,6 +46,7 @@ fn application() -> Application {
             upper_sum: Fen::ZERO,
         },
         switches: 0,
+        sm_algorithms: matches!(set, Set::Sm),
         ..Application::of(ACCOUNT)
     }
 }
@@ -77,9 +87,10 @@ fn sale(online: bool) -> Sale {
 }
 
 /// A terminal with these ways to authenticate, '9F33' byte 3, and a line or none.
-fn terminal(capability: u8, online: bool) -> Terminal {
+fn terminal(set: Set, capability: u8, online: bool) -> Terminal {
     let mut terminal = Terminal::of_a_merchant();
     terminal.capabilities[2] = capability;
+    terminal.sm = matches!(set, Set::Sm);
     if online {
         terminal
     } else {
@@ -92,8 +103,8 @@ const DDA: u8 = 0x40;
 const CDA: u8 = 0x08;
 
 /// The commands of a transaction off line.
-fn recorded(capability: u8) -> Vec<Vec<u8>> {
-    let ordered = application();
+fn recorded(set: Set, capability: u8) -> Vec<Vec<u8>> {
+    let ordered = application(set);
     let mut commands = Vec::new();
     let mut heard = Tap::new(card(&ordered), |event| {
         if let Event::Exchange { command, .. } = event {
@@ -101,7 +112,7 @@ fn recorded(capability: u8) -> Vec<Vec<u8>> {
         }
     });
     let holder = Holder::with_pin(&ordered.pin);
-    let terminal = terminal(capability, false);
+    let terminal = terminal(set, capability, false);
     let outcome = pay(&mut heard, &terminal, &sale(false), &holder, &mut bank());
     assert_eq!(outcome.end, End::Approved { online: false });
     drop(heard);
@@ -110,10 +121,10 @@ fn recorded(capability: u8) -> Vec<Vec<u8>> {
 
 /// The card alone.
 mod card_alone {
-    use super::{Bencher, CDA, DDA, Icc, SDA, application, black_box, card, recorded};
+    use super::{Bencher, CDA, DDA, Icc, SDA, Set, application, black_box, card, recorded};
 
-    fn replay(bencher: Bencher<'_, '_>, commands: &[Vec<u8>]) {
-        let mut card = card(&application());
+    fn replay(bencher: Bencher<'_, '_>, set: Set, commands: &[Vec<u8>]) {
+        let mut card = card(&application(set));
         let mut response = Vec::with_capacity(300);
         bencher.bench_local(|| {
             for command in commands {
@@ -131,42 +142,62 @@ mod card_alone {
         }
     }
 
+    fn offline(bencher: Bencher<'_, '_>, set: Set, capability: u8) {
+        replay(bencher, set, &recorded(set, capability));
+    }
+
     #[divan::bench]
     fn offline_cda(bencher: Bencher<'_, '_>) {
-        replay(bencher, &recorded(CDA));
+        offline(bencher, Set::International, CDA);
+    }
+
+    #[divan::bench]
+    fn offline_cda_by_sm2(bencher: Bencher<'_, '_>) {
+        offline(bencher, Set::Sm, CDA);
     }
 
     #[divan::bench]
     fn offline_dda(bencher: Bencher<'_, '_>) {
-        replay(bencher, &recorded(DDA));
+        offline(bencher, Set::International, DDA);
+    }
+
+    #[divan::bench]
+    fn offline_dda_by_sm2(bencher: Bencher<'_, '_>) {
+        offline(bencher, Set::Sm, DDA);
     }
 
     #[divan::bench]
     fn offline_sda(bencher: Bencher<'_, '_>) {
-        replay(bencher, &recorded(SDA));
+        offline(bencher, Set::International, SDA);
+    }
+
+    #[divan::bench]
+    fn offline_sda_by_sm4(bencher: Bencher<'_, '_>) {
+        offline(bencher, Set::Sm, SDA);
     }
 
     /// SELECT by name, GET PROCESSING OPTIONS, and all its records.
     #[divan::bench]
     fn gpo_and_records(bencher: Bencher<'_, '_>) {
-        let commands: Vec<_> = recorded(SDA)
+        let commands: Vec<_> = recorded(Set::International, SDA)
             .into_iter()
             .skip_while(|command| !command[5..].starts_with(&[0xA0, 0x00, 0x00, 0x03, 0x33]))
             .filter(|command| matches!(command[1], 0xA4 | 0xA8 | 0xB2))
             .collect();
         assert!(commands.len() > 8);
-        replay(bencher, &commands);
+        replay(bencher, Set::International, &commands);
     }
 }
 
 /// Card, terminal and, where it is asked, the bank.
 mod whole {
-    use super::{Bencher, CDA, DDA, End, Holder, application, bank, card, pay, sale, terminal};
+    use super::{Bencher, CDA, DDA, End, Holder, Set};
+    use super::{application, bank, card, pay, sale, terminal};
 
-    fn payments(bencher: Bencher<'_, '_>, capability: u8, online: bool) {
-        let ordered = application();
+    fn payments(bencher: Bencher<'_, '_>, set: Set, capability: u8, online: bool) {
+        let ordered = application(set);
         let (mut card, mut bank) = (card(&ordered), bank());
-        let (terminal, sale) = (terminal(capability, online), sale(online));
+        let (terminal, sale) = (terminal(set, capability, online), sale(online));
         let holder = Holder::with_pin(&ordered.pin);
         bencher.bench_local(|| {
             let outcome = pay(&mut card, &terminal, &sale, &holder, &mut bank);
@@ -176,17 +207,32 @@ mod whole {
 
     #[divan::bench]
     fn offline_cda(bencher: Bencher<'_, '_>) {
-        payments(bencher, CDA, false);
+        payments(bencher, Set::International, CDA, false);
+    }
+
+    #[divan::bench]
+    fn offline_cda_by_sm2(bencher: Bencher<'_, '_>) {
+        payments(bencher, Set::Sm, CDA, false);
     }
 
     #[divan::bench]
     fn online_dda(bencher: Bencher<'_, '_>) {
-        payments(bencher, DDA, true);
+        payments(bencher, Set::International, DDA, true);
+    }
+
+    #[divan::bench]
+    fn online_dda_by_sm2(bencher: Bencher<'_, '_>) {
+        payments(bencher, Set::Sm, DDA, true);
     }
 
     #[divan::bench]
     fn online_cda(bencher: Bencher<'_, '_>) {
-        payments(bencher, CDA, true);
+        payments(bencher, Set::International, CDA, true);
+    }
+
+    #[divan::bench]
+    fn online_cda_by_sm2(bencher: Bencher<'_, '_>) {
+        payments(bencher, Set::Sm, CDA, true);
     }
 }
 

@@ -7,6 +7,8 @@
 
 #[path = "monitors/payment.rs"]
 mod payment;
+#[path = "monitors/payment_sm.rs"]
+mod payment_sm;
 mod support;
 
 use cardlab::crypto::Key;

@@ -465,6 +465,29 @@ fn a_terminal_that_wants_the_set_takes_a_card_without_it() {
     assert_eq!(issuer.algorithm, Algorithm::Des);
 }
 
+/// Keys of SM4 and the question, and no options of the set.
+#[test]
+fn a_card_with_keys_of_sm4_alone_proves_itself_by_rsa_and_pays_by_sm4() {
+    let of_both = [0x8030, 0x9030, 0x9102].map(grouping);
+    let ordered = Application {
+        groupings: of_both.into(),
+        ..application()
+    };
+    let mut bench = Bench::of(&ordered);
+    for capability in [0x80, 0x40, 0x08] {
+        bench.terminal.capabilities[2] = capability;
+        let outcome = bench.pay(&online_sale(100));
+        assert_eq!(outcome.end, APPROVED_ONLINE, "{}", story(&outcome));
+        says(
+            &outcome,
+            "the card has no certificates by SM2: it goes by RSA",
+        );
+        says(&outcome, "by SM4");
+        let issuer = outcome.first.unwrap().issuer().unwrap();
+        assert_eq!(issuer.algorithm, Algorithm::Sm4);
+    }
+}
+
 #[test]
 fn a_terminal_without_the_right_key_declines_and_says_why() {
     type Change = fn(&mut Terminal);
