@@ -22,13 +22,14 @@ static PROFILE: LazyLock<Profile> = LazyLock::new(|| {
 });
 static OURS: LazyLock<Ours> = LazyLock::new(|| Ours::issued(&PROFILE));
 
-/// What changes a command or its answer.
-type Change = fn(&mut Vec<u8>);
+/// What changes a command, and what an answer to one.
+type Hear = fn(&mut Vec<u8>);
+type Say = fn(&[u8], &mut Vec<u8>);
 
 struct Bent {
     card: Card,
-    hear: Change,
-    answer: fn(&[u8], &mut Vec<u8>),
+    hear: Hear,
+    answer: Say,
 }
 
 impl Icc for Bent {
@@ -66,8 +67,8 @@ impl Host for Forging {
     }
 }
 
-/// The monitors that go red where this is sold, and how the last of it ended.
-fn red(hear: Change, answer: fn(&[u8], &mut Vec<u8>), sales: &[Sale], forge: bool) -> Vec<String> {
+/// The monitors that go red where this is sold.
+fn red(hear: Hear, answer: Say, sales: &[Sale], forge: bool) -> Vec<String> {
     let facts = Facts {
         profile: &PROFILE,
         as_issued: true,
@@ -119,7 +120,7 @@ fn sale(kind: u8, cash: bool) -> Sale {
     }
 }
 
-const WHOLE: (Change, fn(&[u8], &mut Vec<u8>)) = (|_| {}, |_, _| {});
+const WHOLE: (Hear, Say) = (|_| {}, |_, _| {});
 
 #[test]
 fn a_whole_card_leaves_them_silent() {
