@@ -27,7 +27,11 @@ const ALGORITHM: u8 = 0x01;
 pub(super) type Words = (&'static str, &'static str);
 
 const MISSING: Words = ("data for it are missing", "缺少认证所需数据");
-const BROKEN: Words = ("the card's certificate does not open", "IC卡公钥证书无效");
+const ISSUER_BROKEN: Words = (
+    "the issuer's certificate does not open",
+    "发卡行公钥证书无效",
+);
+const CARD_BROKEN: Words = ("the card's certificate does not open", "IC卡公钥证书无效");
 
 /// A key of an issuer or of a card.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,22 +151,18 @@ impl Kernel<'_> {
     }
 
     fn issuer_key(&self) -> Result<PublicKey, Words> {
-        const BROKEN: Words = (
-            "the issuer's certificate does not open",
-            "发卡行公钥证书无效",
-        );
         let (key, identifier, expiry) = if self.is_by_sm2() {
             let authority = self.authority(&self.terminal.sm2_authorities)?;
             let issuer = self.elements.get(tag!(0x90)).ok_or(MISSING)?;
             let opened = authority_sm2::open_issuer(authority, issuer);
-            let (key, identifier, expiry) = opened.map_err(|_| BROKEN)?;
+            let (key, identifier, expiry) = opened.map_err(|_| ISSUER_BROKEN)?;
             (PublicKey::Sm2(key), identifier.to_vec(), expiry)
         } else {
             let issuer = self.certificate([tag!(0x90), tag!(0x92), tag!(0x9F32)]);
             let issuer = issuer.ok_or(MISSING)?;
             let authority = self.authority(&self.terminal.authorities)?;
             let opened = open_issuer(authority, &issuer);
-            let (key, identifier, expiry) = opened.map_err(|_| BROKEN)?;
+            let (key, identifier, expiry) = opened.map_err(|_| ISSUER_BROKEN)?;
             (PublicKey::Rsa(key), identifier, expiry)
         };
         let account = digits(self.elements.get(tag!(0x5A)).unwrap_or_default());
@@ -220,10 +220,10 @@ impl Kernel<'_> {
         let [name, ..] = names;
         let card = self.elements.get(name).ok_or(MISSING)?;
         let PublicKey::Sm2(issuer) = self.issuer_key()? else {
-            return Err(BROKEN);
+            return Err(CARD_BROKEN);
         };
         let opened = authority_sm2::open_card(&issuer, card, &self.static_data()?);
-        let (key, account, expiry) = opened.map_err(|_| BROKEN)?;
+        let (key, account, expiry) = opened.map_err(|_| CARD_BROKEN)?;
         self.check_subject(&account, expiry)?;
         Ok(PublicKey::Sm2(key))
     }
@@ -247,9 +247,9 @@ impl Kernel<'_> {
         data: &[u8],
     ) -> Result<RsaPublic, Words> {
         let PublicKey::Rsa(issuer) = issuer else {
-            return Err(BROKEN);
+            return Err(CARD_BROKEN);
         };
-        let (key, account, expiry) = open_card(issuer, card, data).map_err(|_| BROKEN)?;
+        let (key, account, expiry) = open_card(issuer, card, data).map_err(|_| CARD_BROKEN)?;
         self.check_subject(&account, expiry)?;
         Ok(key)
     }
