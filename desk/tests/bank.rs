@@ -13,7 +13,7 @@ use cardlab::secure::scp02::{Level, StaticKeys};
 use cardlab::tag;
 use cardlab::tlv::{self, Dol, Objects, Tag};
 use cardlab_desk::bank::application::{
-    Application, CDOL1, CDOL2, CardBlock, Cash, Limits, STARTS_INACTIVE,
+    Application, CDOL1, CDOL2, CardBlock, Cash, Grouping, Limits, STARTS_INACTIVE, SWITCHES,
 };
 use cardlab_desk::bank::authority::{Certificate, open_card, open_issuer, open_static_data};
 use cardlab_desk::bank::host::{
@@ -469,6 +469,40 @@ fn what_is_not_our_card_s_gets_no_answer() {
     assert_eq!(bench.authorise().reason, Reason::Approved);
     // The same once more: its counter was seen.
     assert_eq!(bench.authorise().reason, Reason::CounterSeen);
+}
+
+/// Ten bytes of discretionary data: balance and sum.
+fn with_long_discretionary_data(switches: u16) -> Application {
+    let mut data = bytes("9F1018 07010103000000010F03");
+    data.resize(3 + 0x18, 0);
+    Application {
+        switches,
+        groupings: vec![Grouping {
+            number: 0x9200,
+            data,
+        }],
+        ..application()
+    }
+}
+
+#[test]
+fn the_mac_of_long_discretionary_data_is_as_the_card_was_ordered_to_pad_it() {
+    let switch = SWITCHES
+        .iter()
+        .find(|(name, _)| *name == "long_mac_unpadded");
+    let [padded, unpadded] = [0, switch.unwrap().1].map(with_long_discretionary_data);
+    for (card, ordered, reason) in [
+        (&padded, &padded, Reason::Approved),
+        (&unpadded, &unpadded, Reason::Approved),
+        (&padded, &unpadded, Reason::WrongDiscretionary),
+        (&unpadded, &padded, Reason::WrongDiscretionary),
+    ] {
+        let mut bench = Bench::of(card);
+        bench.bank.open_for(ordered, Fen::new(100_000));
+        bench.begin(false);
+        bench.first(0x80);
+        assert_eq!(bench.authorise().reason, reason);
+    }
 }
 
 #[test]

@@ -65,12 +65,16 @@ pub fn session_key(card: &Expanded, atc: u16) -> Key {
     key
 }
 
-/// The MAC of the parts of a message, one after the other.
-fn mac(session: &Expanded, parts: &[&[u8]]) -> Mac {
+/// The parts of a message, one after the other, taken in.
+fn summed<'k>(session: &'k Expanded, parts: &[&[u8]]) -> CbcMac<'k> {
     parts
         .iter()
         .fold(CbcMac::retail(session), |mac, part| mac.chain(part))
-        .finish(Padding::M2)
+}
+
+/// The MAC of the parts of a message.
+fn mac(session: &Expanded, parts: &[&[u8]]) -> Mac {
+    summed(session, parts).finish(Padding::M2)
 }
 
 /// The application cryptogram, ARQC, TC or AAC, over the parts of its data.
@@ -95,12 +99,19 @@ pub fn arpc(session: &Expanded, cryptogram: [u8; 8], response_code: [u8; 2]) -> 
 
 /// The MAC of issuer discretionary data: over the ATC and their value, 5 or 10
 /// bytes, filled up to 8 or 16 in all, by the session key of MACs.
+///
+/// Whether padding follows the 16 bytes, which are whole blocks, sources tell
+/// differently: `long` is method 2 where it does and method 1 where it does not. It
+/// follows the 8 bytes, by published values.
 #[must_use]
-pub fn discretionary_mac(session: &Expanded, atc: u16, value: &[u8]) -> [u8; 4] {
+pub fn discretionary_mac(session: &Expanded, atc: u16, value: &[u8], long: Padding) -> [u8; 4] {
     let filled = (value.len() + 2).next_multiple_of(8) - value.len() - 2;
     let zeros = [0; 8];
     let zeros = zeros.get(..filled).unwrap_or_default();
-    mac(session, &[&atc.to_be_bytes(), value, zeros]).left_4()
+    let padding = if value.len() > 6 { long } else { Padding::M2 };
+    summed(session, &[&atc.to_be_bytes(), value, zeros])
+        .finish(padding)
+        .left_4()
 }
 
 /// The MAC of an issuer script command, by the session key of MACs.
@@ -236,7 +247,7 @@ mod tests {
         arpc, card_factor, card_key, cryptogram, discretionary_mac, open_pin_block, pin_block,
         plain_pin_block, script_mac, session_key,
     };
-    use crate::crypto::{Expanded, Key};
+    use crate::crypto::{CbcMac, Expanded, Key, Padding};
     use proptest::prelude::*;
 
     fn bytes<const N: usize>(text: &str) -> [u8; N] {
@@ -272,7 +283,7 @@ mod tests {
         assert_eq!(arpc(&session, arqc, *b"01"), bytes("21415243527CE78F"));
         let card = card_key(&key("12B1AC4AF070CC35612BFE2D30AB600D").expand(), &factor);
         let session = session_key(&card.expand(), 0x0240).expand();
-        let mac = discretionary_mac(&session, 0x0240, &bytes::<5>("0000001000"));
+        let mac = discretionary_mac(&session, 0x0240, &bytes::<5>("0000001000"), Padding::M1);
         assert_eq!(mac, bytes("D1F61152"));
     }
 
@@ -327,7 +338,12 @@ mod tests {
             arpc(&session(V3_AC, 1), arqc, *b"00"),
             bytes("670F601EFB306D92")
         );
-        let mac = discretionary_mac(&session(V3_MAC, 1), 1, &bytes::<5>("0000100000"));
+        let mac = discretionary_mac(
+            &session(V3_MAC, 1),
+            1,
+            &bytes::<5>("0000100000"),
+            Padding::M2,
+        );
         assert_eq!(mac, bytes("3AEFE99A"));
         // Cryptogram version 17 takes less, by the same key.
         let quick: [u8; 13] = bytes("000000001500 D64B8587 0001 A0");
@@ -335,6 +351,22 @@ mod tests {
             cryptogram(&session(V3_AC, 1), &[&quick]),
             bytes("2CED3332BC036F07")
         );
+    }
+
+    #[test]
+    fn ten_bytes_of_discretionary_data_have_a_block_of_padding_behind_or_none() {
+        let value: [u8; 10] = bytes("0000100000 0000001234");
+        let whole: [u8; 16] = bytes("0001 0000100000 0000001234 00000000");
+        let padded = [&whole[..], &bytes::<8>("8000000000000000")].concat();
+        let session = session(V3_MAC, 1);
+        let sum = |message: &[u8]| {
+            let sum = CbcMac::retail(&session).chain(message);
+            sum.finish(Padding::M1).left_4()
+        };
+        let of = |long| discretionary_mac(&session, 1, &value, long);
+        assert_eq!(of(Padding::M2), sum(&padded));
+        assert_eq!(of(Padding::M1), sum(&whole));
+        assert_ne!(of(Padding::M1), of(Padding::M2));
     }
 
     #[test]

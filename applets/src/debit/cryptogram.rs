@@ -28,7 +28,7 @@ use super::signature::SIGNED_LEN_MAX;
 use super::state::{Cvr, Events, Life, Path, Phase};
 use cardlab::apdu::Sw;
 use cardlab::applet::{Ctx, Outcome, Reply};
-use cardlab::crypto::{Expanded, Key, pboc};
+use cardlab::crypto::{Expanded, Key, Padding, pboc};
 use cardlab::tag;
 use cardlab::tlv::{Dol, Writer};
 use zeroize::Zeroize;
@@ -423,7 +423,12 @@ impl Debit {
             place.copy_from_slice(&digits);
         }
         let session = self.session(ctx, Purpose::Macs)?;
-        *mac = pboc::discretionary_mac(&session, ctx.get(&self.transaction.atc), field);
+        let long = if self.setup.is_on(ctx, Switches::LONG_MAC_UNPADDED) {
+            Padding::M1
+        } else {
+            Padding::M2
+        };
+        *mac = pboc::discretionary_mac(&session, ctx.get(&self.transaction.atc), field, long);
         Ok(data)
     }
 

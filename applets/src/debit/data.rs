@@ -47,6 +47,9 @@ bitflags! {
         /// the signature, and not only signed. Two public tools differ in it; a published
         /// message of a combined authentication is as without.
         const SM2_NUMBER_WITHIN = 0x0040;
+        /// The MAC of ten bytes of discretionary data has no block of padding behind them.
+        /// With their ATC and filler they are whole blocks, and sources differ.
+        const LONG_MAC_UNPADDED = 0x0080;
     }
 }
 

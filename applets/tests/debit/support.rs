@@ -8,7 +8,7 @@
 
 use cardlab::apdu::Sw;
 use cardlab::crypto::sm2::{IDENTITY, PublicKey};
-use cardlab::crypto::{Expanded, Key, RsaPrivate, RsaPublic, pboc};
+use cardlab::crypto::{Expanded, Key, Padding, RsaPrivate, RsaPublic, pboc};
 use cardlab::icc::Icc;
 use cardlab::os::Card;
 use cardlab::tag;
@@ -773,7 +773,10 @@ fn read_ac(data: &[u8], deal: &Deal) -> Ac {
     );
     if let Some((field, mac)) = ac.issuer.get(10..).and_then(<[u8]>::split_last_chunk::<4>) {
         let session = ac.session(Purpose::Macs);
-        assert_eq!(*mac, pboc::discretionary_mac(&session, ac.atc, field));
+        assert_eq!(
+            *mac,
+            pboc::discretionary_mac(&session, ac.atc, field, Padding::M2)
+        );
     }
     ac
 }

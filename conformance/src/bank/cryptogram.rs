@@ -2,7 +2,7 @@
 //!
 //! Source: JR/T 0025.5 and 0025.7, cryptogram version 01, by public material.
 
-use cardlab::crypto::{Expanded, Key, pboc};
+use cardlab::crypto::{Expanded, Key, Padding, pboc};
 use cardlab::tag;
 use cardlab::tlv::{self, Tag};
 use cardlab_desk::bank::key::KeySet;
@@ -104,10 +104,15 @@ pub(crate) fn sum<'v>(
 }
 
 /// Whether discretionary data of the issuer have the right MAC; `None` where there are
-/// none, or none that can be told from their MAC.
-pub(crate) fn discretionary_is_right(keys: &KeySet, atc: u16, issuer: &[u8]) -> Option<bool> {
+/// none, or none that can be told from their MAC; `long` is how ten bytes are padded.
+pub(crate) fn discretionary_is_right(
+    keys: &KeySet,
+    atc: u16,
+    issuer: &[u8],
+    long: Padding,
+) -> Option<bool> {
     let (value, mac) = issuer.get(8..)?.split_last_chunk()?;
     let value = value.get(2..).unwrap_or_default();
-    let right = pboc::discretionary_mac(&session(&keys.macs, atc), atc, value);
+    let right = pboc::discretionary_mac(&session(&keys.macs, atc), atc, value, long);
     Some(right == *mac)
 }

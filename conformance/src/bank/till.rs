@@ -9,7 +9,7 @@
 
 use super::cryptogram::{self, session};
 use super::step::{Ask, Cryptogram, Script, Told};
-use cardlab::crypto::{RsaPublic, Sha1, pboc};
+use cardlab::crypto::{Padding, RsaPublic, Sha1, pboc};
 use cardlab::tag;
 use cardlab::tlv::{self, Dol, Format, Objects, Tag, Value};
 use cardlab_desk::bank::authority::{Certificate, open, open_card, open_issuer, open_static_data};
@@ -32,6 +32,8 @@ pub(crate) struct Ac {
 #[derive(Clone)]
 pub(crate) struct Till {
     keys: KeySet,
+    /// How the card pads ten bytes of discretionary data for their MAC.
+    long_mac: Padding,
     /// The PIN that is right now, as digits.
     pub(crate) pin: String,
     /// What the terminal told last, by tag.
@@ -58,9 +60,10 @@ const NUMBER: [u8; 4] = [0xD6, 0x4B, 0x85, 0x87];
 
 impl Till {
     /// Before any payment, with the keys and the PIN of this card.
-    pub(crate) fn new(keys: KeySet, pin: String) -> Till {
+    pub(crate) fn new(keys: KeySet, long_mac: Padding, pin: String) -> Till {
         Till {
             keys,
+            long_mac,
             pin,
             told: told_at_first(),
             pdol: Vec::new(),
@@ -358,7 +361,7 @@ impl Till {
             return Err("a cryptogram that is not over the data of this payment".to_owned());
         }
         if issuer.len() > 8 {
-            match cryptogram::discretionary_is_right(&self.keys, ac.atc, &issuer) {
+            match cryptogram::discretionary_is_right(&self.keys, ac.atc, &issuer, self.long_mac) {
                 Some(true) => {}
                 Some(false) => {
                     return Err("issuer discretionary data with a wrong MAC".to_owned());

@@ -20,7 +20,11 @@ pub(super) fn till(profile: &Profile, seed: u64) -> Option<Till> {
     };
     let masters = Keys::from_seed(seed);
     let keys = masters.of_card(&application.account, application.sequence)?;
-    Some(Till::new(keys.des, application.pin.clone()))
+    Some(Till::new(
+        keys.des,
+        application.long_mac(),
+        application.pin.clone(),
+    ))
 }
 
 /// An answer that is all right, or one that no expectation means, with what is wrong

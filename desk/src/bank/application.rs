@@ -6,6 +6,7 @@
 //! Source: JR/T 0025.5 and 0025.13, by public material.
 
 use cardlab::aid::Aid;
+use cardlab::crypto::Padding;
 use cardlab::fen::Fen;
 
 /// The index of the authority for tests among those of the scheme.
@@ -31,14 +32,16 @@ pub(super) const YUAN: [u8; 2] = [0x01, 0x56];
 pub const STARTS_INACTIVE: u16 = 0x0001;
 /// The switches for what the public sources leave open, by the names that profiles give
 /// them; the applet's head says what each is.
-pub const SWITCHES: [(&str, u16); 6] = [
+pub const SWITCHES: [(&str, u16); 7] = [
     ("new_card_takes_no_cash", 0x0002),
     ("pending_sends_cash_online", 0x0004),
     ("pdol_length_is_data", 0x0008),
     ("second_balance_is_data", 0x0010),
     ("counts_at_first_ac", 0x0020),
     ("sm2_number_within", 0x0040),
+    ("long_mac_unpadded", LONG_MAC_UNPADDED),
 ];
+const LONG_MAC_UNPADDED: u16 = 0x0080;
 
 /// Electronic cash as it is issued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -249,6 +252,16 @@ impl Application {
             card_block: CardBlock::Application,
             switches: STARTS_INACTIVE,
             groupings: Vec::new(),
+        }
+    }
+
+    /// How ten bytes of discretionary data are padded for their MAC.
+    #[must_use]
+    pub const fn long_mac(&self) -> Padding {
+        if self.switches & LONG_MAC_UNPADDED != 0 {
+            Padding::M1
+        } else {
+            Padding::M2
         }
     }
 

@@ -33,7 +33,7 @@
 use super::application::Application;
 use super::grouping::amount;
 use super::key::{CardKeys, KeySet, Keys, session};
-use cardlab::crypto::{Algorithm, Expanded, Key, equal, pboc};
+use cardlab::crypto::{Algorithm, Expanded, Key, Padding, equal, pboc};
 use cardlab::fen::Fen;
 use cardlab::tag;
 use cardlab::tlv::{Dol, Objects, Tag, Writer};
@@ -447,6 +447,8 @@ pub struct Account {
     pub cash_limit: Fen,
     /// The PIN that is right on line; `None` takes any.
     pub pin: Option<String>,
+    /// How its card pads ten bytes of discretionary data for their MAC.
+    long_mac: Padding,
     last_atc: Option<u16>,
     day: [u8; 3],
     count: u32,
@@ -465,6 +467,7 @@ impl Account {
             daily_sum: Fen::new(5_000_000),
             cash_limit: Fen::new(100_000),
             pin: None,
+            long_mac: Padding::M2,
             last_atc: None,
             day: [0; 3],
             count: 0,
@@ -672,6 +675,7 @@ impl Bank {
     pub fn open_for(&mut self, application: &Application, balance: Fen) {
         let mut account = Account::of(balance);
         account.pin = Some(application.pin.clone());
+        account.long_mac = application.long_mac();
         if application.starts_inactive() {
             account.state = State::Inactive;
         }
@@ -727,7 +731,7 @@ impl Bank {
         if asked.cid >> 6 != 0x02 {
             return Ok(asked.answer(Reason::NotAsked));
         }
-        if let Err(reason) = asked.prove(&keys) {
+        if let Err(reason) = asked.prove(&keys, account.long_mac) {
             return Ok(asked.answer(reason));
         }
         let decided = match keys.whole() {
@@ -761,7 +765,9 @@ impl Bank {
     pub fn prove(&self, request: &Request) -> Result<Result<(), Reason>, RequestError> {
         let asked = request.read()?;
         let keys = self.keys(request, asked.issuer.algorithm);
-        Ok(keys.and_then(|keys| asked.prove(&keys)))
+        let account = self.accounts.get(&request.account);
+        let long_mac = account.map_or(Padding::M2, |account| account.long_mac);
+        Ok(keys.and_then(|keys| asked.prove(&keys, long_mac)))
     }
 
     /// Activates an account (requirement R06): the card, which declines everything until
@@ -776,7 +782,7 @@ impl Bank {
         let Some(account) = self.accounts.get_mut(&request.account) else {
             return Ok(Err(Reason::UnknownAccount));
         };
-        let proven = keys.and_then(|keys| asked.prove(&keys).map(|()| keys));
+        let proven = keys.and_then(|keys| asked.prove(&keys, account.long_mac).map(|()| keys));
         let keys = match &proven {
             Ok(CardKeys::Whole(keys)) => keys,
             Ok(CardKeys::Cryptograms(_)) => return Ok(Err(Reason::NoKeys)),
@@ -817,14 +823,16 @@ impl Asked<'_> {
         }
     }
 
-    /// Whether card and data belong together.
-    fn prove(&self, keys: &CardKeys) -> Result<(), Reason> {
+    /// Whether card and data belong together; `long_mac` is how ten bytes of discretionary
+    /// data are padded.
+    fn prove(&self, keys: &CardKeys, long_mac: Padding) -> Result<(), Reason> {
         let right = pboc::cryptogram(&session(keys.cryptograms(), self.atc), &[&self.signed]);
         if !equal(&right, &self.cryptogram) {
             return Err(Reason::WrongCryptogram);
         }
         if let (Some((_, value, mac)), Some(keys)) = (&self.issuer.discretionary, keys.whole()) {
-            let right = pboc::discretionary_mac(&session(&keys.macs, self.atc), self.atc, value);
+            let session = session(&keys.macs, self.atc);
+            let right = pboc::discretionary_mac(&session, self.atc, value, long_mac);
             if !equal(&right, mac) {
                 return Err(Reason::WrongDiscretionary);
             }

@@ -525,6 +525,11 @@ static SWITCHES: Shape = Shape::Object(&Object {
             &Shape::Flag,
             "What the card signs by SM2 has the terminal's data in it; experimental.",
         ),
+        may(
+            "long_mac_unpadded",
+            &Shape::Flag,
+            "The MAC of ten bytes of discretionary data has no padding behind them.",
+        ),
     ],
 });
 

@@ -62,9 +62,6 @@ fn algorithm(issuer: &[u8]) -> Option<Algorithm> {
     }
 }
 
-/// How long what follows is.
-const DISCRETIONARY_LEN_AT: usize = 8;
-
 impl Payments<'_> {
     /// GENERATE AC.
     pub(super) fn generated(&mut self, turn: &Turn<'_>, end: End, found: &mut Findings) {
@@ -196,9 +193,8 @@ impl Payments<'_> {
                 found.add(&M20, || format!("{made} where the payment makes {right}"));
             }
         }
-        // How the long ones are filled for their MAC, sources differ.
-        let is_short = issuer.get(DISCRETIONARY_LEN_AT) == Some(&0x0A);
-        if is_short && discretionary_is_right(keys, answered.atc, issuer) == Some(false) {
+        let long = self.application.long_mac();
+        if discretionary_is_right(keys, answered.atc, issuer, long) == Some(false) {
             let issuer = hex::encode_upper(issuer);
             found.add(&M20, || format!("the MAC in {issuer} is another"));
         }
