@@ -497,6 +497,9 @@ impl Debit {
         self.ledger.set_life(ctx, life);
         if let Some([left, limit]) = self.elements.array(ctx, name::DGI_9010_PIN_TRIES) {
             self.pin.set_limit(ctx, limit);
+            if left == 0 {
+                self.ledger.last_try.set(ctx);
+            }
             // A wrong PIN takes a try.
             for _ in left..limit {
                 self.pin.check(ctx, &[]);

@@ -5,8 +5,9 @@
 //! or under its only one, together with a challenge: '7F', the block, the challenge, and
 //! anything. Without such a key P2 '88' is unknown.
 //!
-//! The last wrong PIN can block the application, by the application default action. If
-//! power goes between the spent try and the block, SELECT makes up for it.
+//! The last wrong PIN can block the application, by the application default action. That
+//! the last try is about to be spent is marked before; if power goes between the spent
+//! try and the block, SELECT finds the mark and makes up for it.
 //!
 //! Source: JR/T 0025.5, VERIFY, by public material; EMV 4.3 Book 2, 7 (enciphered PIN).
 
@@ -28,10 +29,16 @@ impl Debit {
     /// '63CX' for a wrong PIN.
     pub(super) fn verify(&self, ctx: &mut Ctx<'_>, block: &[u8; 8]) -> Outcome {
         self.check_pin_is_usable(ctx)?;
+        if self.pin.tries_left(ctx) == 1 && !self.ledger.last_try.is_set(ctx) {
+            self.ledger.last_try.set(ctx);
+        }
         let right = self.pin.check(ctx, block);
         let mut cvr = self.transaction.cvr(ctx) | Cvr::PIN_PERFORMED;
         cvr.set(Cvr::PIN_FAILED, !right);
         if right {
+            if self.ledger.last_try.is_set(ctx) {
+                self.ledger.last_try.take_back(ctx);
+            }
             self.transaction.set_cvr(ctx, cvr);
             return Ok(Reply::OK);
         }
@@ -109,7 +116,7 @@ impl Debit {
     /// Does what the spending of the last try brings with it; whether that blocks the
     /// application.
     fn note_exhausted(&self, ctx: &mut Ctx<'_>) -> bool {
-        ctx.set(&self.ledger.pin_exhausted, true);
+        self.ledger.last_try.clear(ctx);
         let blocks = self
             .default_action(ctx)
             .contains(DefaultAction::PIN_EXHAUSTED_BLOCKS);
@@ -121,11 +128,8 @@ impl Debit {
 
     /// Makes up for a block that a loss of power prevented.
     pub(super) fn make_up_for_pin(&self, ctx: &mut Ctx<'_>) {
-        let blocked = self.pin_is_blocked(ctx);
-        if blocked && !ctx.get(&self.ledger.pin_exhausted) {
+        if self.pin_is_blocked(ctx) && self.ledger.last_try.is_set(ctx) {
             self.note_exhausted(ctx);
-        } else if !blocked && ctx.get(&self.ledger.pin_exhausted) {
-            ctx.set(&self.ledger.pin_exhausted, false);
         }
     }
 }

@@ -101,8 +101,6 @@ impl Debit {
             Action::BlockCard => self.block_card(ctx),
             Action::UnblockPin => {
                 self.must_have_pin(ctx)?;
-                // First, so that where cells do not take it no try comes back.
-                ctx.set(&self.ledger.pin_exhausted, false);
                 self.pin.unblock(ctx);
             }
             Action::ChangePin { bound } => self.change_pin(ctx, bound, data)?,
@@ -146,7 +144,6 @@ impl Debit {
         let mut new = opened.ok_or(Sw::WRONG_DATA)?;
         let replaced = self.pin.replace(ctx, &new);
         new.zeroize();
-        ctx.set(&self.ledger.pin_exhausted, false);
         if replaced {
             Ok(())
         } else {

@@ -6,7 +6,7 @@
 //! | kept as | what                                                    |
 //! |---------|---------------------------------------------------------|
 //! | latch   | ATC, PIN tries, failures to authenticate                |
-//! | mark    | issuer failed, script failed, how many scripts          |
+//! | mark    | issuer failed, script failed, how many scripts, last try |
 //! | update  | sums, counters, flags, balances, log                    |
 //!
 //! No refusal and no loss of power gives a latch back. A mark is set by commands that
@@ -176,6 +176,12 @@ impl Mark {
         }
     }
 
+    /// Takes back at once, and not with an update, that it was set.
+    pub(super) fn take_back(&self, ctx: &mut Ctx<'_>) {
+        let cleared = ctx.get(&self.cleared);
+        ctx.set(&self.set, cleared);
+    }
+
     pub(super) fn clear(&self, ctx: &mut Ctx<'_>) {
         let set = ctx.get(&self.set);
         ctx.set(&self.cleared, set);
@@ -336,8 +342,8 @@ pub(super) struct Ledger {
     pub(super) scripts: Mark,
     /// Failures in a row of EXTERNAL AUTHENTICATE.
     pub(super) failures: Latch<u8>,
-    /// It is known that the last try at the PIN was spent.
-    pub(super) pin_exhausted: Nv<bool>,
+    /// The last try at the PIN may have been spent, and nothing followed from it yet.
+    pub(super) last_try: Mark,
     /// Spent off line in the own currency, and in both.
     sum: Nv<u64>,
     dual_sum: Nv<u64>,
@@ -359,7 +365,7 @@ impl Ledger {
             script_failed: Mark::attach(plan),
             scripts: Mark::attach(plan),
             failures: plan.latch(),
-            pin_exhausted: plan.nv(),
+            last_try: Mark::attach(plan),
             sum: plan.nv(),
             dual_sum: plan.nv(),
             foreign_currency: plan.nv(),

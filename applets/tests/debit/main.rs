@@ -11,3 +11,4 @@ mod sm4;
 mod support;
 mod transaction;
 mod truth;
+mod wear;

@@ -195,6 +195,17 @@ fn the_last_block_asks_for_everything_that_the_card_works_with() {
     }
 }
 
+#[test]
+fn a_pin_personalised_without_a_try_blocks_as_one_that_was_spent() {
+    for (action, sw) in [("C080", 0x6283), ("C000", 0x9000)] {
+        let recipe = Recipe::new().grouped(0x9010, "0003").with("9F52", action);
+        let mut bench = Bench::new(&recipe);
+        assert_eq!(bench.send(SELECT).1, Sw(sw), "{action}");
+        assert_eq!(bench.data("9F17"), "00");
+        bench.refused(VERIFY, 0x6984);
+    }
+}
+
 /// A session with the issuer domain through the applet that is selected.
 fn open_session(bench: &mut Bench, level: Level) -> Session {
     let host = [1, 2, 3, 4, 5, 6, 7, 8];
