@@ -70,6 +70,7 @@ struct Probe {
     kept: Transient<u8>,
     fleeting: Transient<u8>,
     object: Nv<Ref>,
+    overheard: Transient<u8>,
 }
 
 impl Applet for Probe {
@@ -160,6 +161,8 @@ impl Applet for Probe {
                 let nowhere = ctx.object(Ref::from_number(1));
                 ctx.write(nowhere, 0, b"lost");
             }
+            // Answer how often the system answered in this applet's place.
+            0x0B => ctx.answer(&[ctx.get(&self.overheard)]),
             0x84 => {
                 let mut bytes = [0; 8];
                 ctx.random(&mut bytes);
@@ -168,6 +171,12 @@ impl Applet for Probe {
             _ => return Err(Sw::INS_NOT_SUPPORTED),
         }
         Ok(Reply::OK)
+    }
+
+    fn overhear(&self, ctx: &mut Ctx<'_>) {
+        let count = ctx.get(&self.overheard) + 1;
+        ctx.set(&self.overheard, count);
+        ctx.answer(b"not on the wire");
     }
 
     fn share(
@@ -203,6 +212,7 @@ impl Install for Probe {
             kept: plan.transient_on_reset(),
             fleeting: plan.transient_on_deselect(),
             object: plan.nv(),
+            overheard: plan.transient_on_deselect(),
         }
     }
 
@@ -284,6 +294,48 @@ fn a_full_name_wins_over_the_first_bytes_of_another_and_next_goes_on() {
         send(&mut card, "00A40400 00"),
         "6D616E61676572 9000".replace(' ', "")
     );
+}
+
+#[test]
+fn an_applet_overhears_what_the_system_answers_on_its_channel() {
+    let mut card = with_first();
+    let overheard = |card: &mut Card| send(card, "800B0000 00");
+    let mut count = 0;
+    for (command, answer) in [
+        // A channel opened, closed, not closed, not opened.
+        ("00700000 01", "019000"),
+        ("00708001", "9000"),
+        ("00708001", "6200"),
+        ("00700100", "6A86"),
+        // Bytes that are no command of any length.
+        ("80040000 03 0102", "6700"),
+    ] {
+        assert_eq!(send(&mut card, command), answer, "{command}");
+        count += 1;
+        assert_eq!(
+            overheard(&mut card),
+            format!("{count:02X}9000"),
+            "{command}"
+        );
+    }
+    // A part of a chain is not yet a command; what comes in its midst is one.
+    assert_eq!(send(&mut card, "10040000 01 01"), "9000");
+    assert_eq!(send(&mut card, "80010000 00"), "6883");
+    count += 1;
+    assert_eq!(overheard(&mut card), format!("{count:02X}9000"));
+    assert_eq!(send(&mut card, "10040000 01 01"), "9000");
+    assert_eq!(send(&mut card, "00040000 01 02 00"), "00000002029000");
+    // What is left of an answer belongs to the command before.
+    assert_eq!(send(&mut card, "80030010 04").len(), 2 * 6);
+    assert_eq!(send(&mut card, "00C00000 0C").len(), 2 * 14);
+    assert_eq!(overheard(&mut card), format!("{count:02X}9000"));
+    // A class without a channel, a closed channel and another one are not this applet's.
+    assert_eq!(send(&mut card, "FF040000"), "6E00");
+    assert_eq!(send(&mut card, "05040000"), "6881");
+    send(&mut card, "00700000 01");
+    count += 1;
+    send(&mut card, "01708001");
+    assert_eq!(overheard(&mut card), format!("{count:02X}9000"));
 }
 
 #[test]

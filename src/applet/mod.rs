@@ -141,6 +141,14 @@ pub trait Applet: Send + Sync {
     /// Is told that another applet was chosen on this logical channel.
     fn deselect(&self, _ctx: &mut Ctx<'_>) {}
 
+    /// Is told that the operating system answered a command on this logical channel in the
+    /// applet's place: what was good for the very next command is good no more.
+    ///
+    /// So are answered MANAGE CHANNEL, a command in the midst of a chain, and one whose
+    /// length is wrong; a part of a chain and GET RESPONSE belong to other commands. What
+    /// is answered here is lost.
+    fn overhear(&self, _ctx: &mut Ctx<'_>) {}
+
     /// Whether a SELECT that names this applet while it is selected leaves its
     /// transient memory as it is; Java Card clears it.
     fn keeps_state_when_selected_again(&self) -> bool {

@@ -6,7 +6,7 @@ use super::firewall::Broken;
 use super::registry::{Entry, Own as _};
 use crate::aid::Aid;
 use crate::apdu::{Class, Command, SecureMessaging, Sw};
-use crate::applet::{CHANNELS, CardLifeCycle};
+use crate::applet::{CHANNELS, CardLifeCycle, Ctx, Guest, Reply};
 
 /// The index of the issuer domain: it was there first.
 const ISSUER_DOMAIN: usize = 0;
@@ -27,7 +27,12 @@ impl Card {
         }
         let command = match Command::parse(bytes) {
             Ok(command) => command,
-            Err(malformed) => return Ok(malformed.sw()),
+            Err(malformed) => {
+                if let Some(class) = bytes.first().and_then(|byte| Class::new(*byte)) {
+                    self.let_overhear(class.channel())?;
+                }
+                return Ok(malformed.sw());
+            }
         };
         let channel = command.class.channel();
         if !self.channels.is_open(channel) {
@@ -43,8 +48,35 @@ impl Card {
                 },
                 answer,
             ),
-            Err(sw) => Ok(sw),
+            Err(sw) => {
+                self.let_overhear(channel)?;
+                Ok(sw)
+            }
         }
+    }
+
+    /// Tells the applet selected on a channel, where there is one, that a command is
+    /// answered in its place.
+    fn let_overhear(&mut self, channel: u8) -> Result<(), Broken> {
+        if let Some(index) = self.channels.selected(channel) {
+            self.tell(index, channel, |guest, ctx| guest.overhear(ctx))?;
+        }
+        Ok(())
+    }
+
+    /// Lets an applet do something that nothing is answered to.
+    fn tell(
+        &mut self,
+        index: usize,
+        channel: u8,
+        what: impl FnOnce(&dyn Guest, &mut Ctx<'_>),
+    ) -> Result<(), Broken> {
+        let mut unheard = Vec::new();
+        self.enter(index, channel, &mut unheard, |guest, ctx| {
+            what(guest, ctx);
+            Ok(Reply::OK)
+        })?;
+        Ok(())
     }
 
     fn route(&mut self, command: &Command<'_>, answer: &mut Vec<u8>) -> Result<Sw, Broken> {
@@ -57,7 +89,10 @@ impl Card {
         }
         self.channels.drop_rest();
         let sw = match (command.class.is_interindustry(), command.ins, command.p1) {
-            (true, INS_MANAGE_CHANNEL, _) => self.manage_channel(command, answer)?,
+            (true, INS_MANAGE_CHANNEL, _) => {
+                self.let_overhear(channel)?;
+                self.manage_channel(command, answer)?
+            }
             (true, INS_SELECT, 0x04) if command.class.base() == 0 => {
                 self.select(command, answer)?
             }
@@ -147,7 +182,7 @@ impl Card {
                 .get(index)
                 .is_some_and(|entry| entry.guest.keeps_state_when_selected_again());
         if !again {
-            self.deselect(channel, answer)?;
+            self.deselect(channel)?;
         }
         // A session of the issuer domain ends with any selection.
         self.clear_on_deselect(ISSUER_DOMAIN, channel);
@@ -164,16 +199,11 @@ impl Card {
 
     /// Leaves nothing selected on an open channel; the applet is told and what
     /// deselection clears is cleared.
-    fn deselect(&mut self, channel: u8, answer: &mut Vec<u8>) -> Result<(), Broken> {
+    fn deselect(&mut self, channel: u8) -> Result<(), Broken> {
         let Some(index) = self.channels.selected(channel) else {
             return Ok(());
         };
-        let answer_len = answer.len();
-        self.enter(index, channel, answer, |guest, ctx| {
-            guest.deselect(ctx);
-            Ok(crate::applet::Reply::OK)
-        })?;
-        answer.truncate(answer_len);
+        self.tell(index, channel, |guest, ctx| guest.deselect(ctx))?;
         self.clear_on_deselect(index, channel);
         self.channels.put(channel, None);
         Ok(())
@@ -254,7 +284,7 @@ impl Card {
             (_, 0) => Ok(Sw::NOT_SUPPORTED),
             (_, number) if !self.channels.is_open(number) => Ok(Sw::NO_INFORMATION),
             (_, number) => {
-                self.deselect(number, answer)?;
+                self.deselect(number)?;
                 self.channels.close(number);
                 Ok(Sw::OK)
             }

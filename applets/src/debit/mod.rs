@@ -214,6 +214,10 @@ impl Applet for Debit {
         }
     }
 
+    fn overhear(&self, ctx: &mut Ctx<'_>) {
+        self.transaction.take_challenge(ctx);
+    }
+
     fn deselect(&self, ctx: &mut Ctx<'_>) {
         ctx.set(&self.channel, 0);
     }

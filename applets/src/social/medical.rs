@@ -23,8 +23,9 @@
 //! - P2 of GET TRANSACTION PROOF is the type as it stands in the details file, 31 or 32.
 //!   The proof of the last transaction of each type is kept; a load's MAC is the host's
 //!   MAC2, which the card checked.
-//! - An INITIALIZE is good for the very next command; GET BALANCE and GET TRANSACTION
-//!   PROOF that succeed do not count, since they "keep the state".
+//! - An INITIALIZE is good for the very next command on its logical channel, whether that
+//!   is answered here or by the operating system; GET BALANCE and GET TRANSACTION PROOF
+//!   that succeed do not count, since they "keep the state".
 //! - The TAC of a load has the new balance and the old counter.
 //! - The key index is the key's identifier; of its versions the lowest one serves.
 //!   The algorithm byte is 00 for triple DES, as a terminal's module calls it, and 03

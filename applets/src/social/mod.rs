@@ -244,6 +244,10 @@ impl Applet for SocialSecurity {
         }
     }
 
+    fn overhear(&self, ctx: &mut Ctx<'_>) {
+        self.medical.take(ctx);
+    }
+
     /// Damaged memory ends the card in the medical commands.
     ///
     /// Source: social security card specification, part 5, the commands of class B0.

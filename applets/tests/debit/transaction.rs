@@ -558,6 +558,12 @@ fn an_enciphered_pin_is_bound_to_its_challenge() {
     let challenge = bench.ok("00840000 08");
     bench.data("9F17");
     bench.refused(&enciphered("26123456FFFFFFFF", &challenge), 0x6984);
+    // Whoever answers that.
+    for (system, sw) in [("00700000 01", 0x9000), ("00840000 0301", 0x6700)] {
+        let challenge = bench.ok("00840000 08");
+        assert_eq!(bench.send(system).1, Sw(sw));
+        bench.refused(&enciphered("26123456FFFFFFFF", &challenge), 0x6984);
+    }
     assert_eq!(bench.data("9F17"), "03");
     let challenge = bench.ok("00840000 08");
     let wrong = enciphered("26000000FFFFFFFF", &challenge);
