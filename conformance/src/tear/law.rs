@@ -87,7 +87,8 @@ pub fn judge(old: &Sight, new: &Sight, found: &Sight, profile: &Profile) -> Outc
 
 /// Whether all is as before but for the tries of the PIN or of one key: one spent, or
 /// as many as after the command; where that was the last one, all else that the PIN or
-/// the key opens is closed, and where it was given back, open again.
+/// the key opens is closed, and where it was given back, open again. A bank application
+/// may block itself with the last try.
 fn is_a_try(old: &Sight, new: &Sight, found: &Sight) -> bool {
     let unlike = |item: &&Item| old.get(item) != found.get(item);
     let mut counters = found.items().filter(unlike).filter(|item| is_counter(item));
@@ -105,8 +106,17 @@ fn is_a_try(old: &Sight, new: &Sight, found: &Sight) -> bool {
     let given_back = seen == new.get(item);
     let lawful = locked || (before.is_some() && spent) || given_back;
     let refused = |shown: &[u8]| matches!(shown, [] | [.., 0x69, _]);
+    let blocked = |was: &[u8], seen: &[u8]| match (was, seen) {
+        ([was @ .., 0x90, 0x00], [seen @ .., 0x62, 0x83]) => was == seen,
+        _ => false,
+    };
+    let blocks = |other: &Item| {
+        let shown = old.get(other).zip(found.get(other));
+        (item, other) == (&Item::Bank(Bank::Tries), &Item::Bank(Bank::Selected))
+            && shown.is_some_and(|(was, seen)| blocked(was, seen))
+    };
     let follows = |item: &Item| {
-        (locked && found.get(item).is_none_or(refused))
+        (locked && (blocks(item) || found.get(item).is_none_or(refused)))
             || (given_back
                 && before.is_none_or(|tries| tries == 0)
                 && old.get(item).is_none_or(refused))
