@@ -2,7 +2,7 @@
 //!
 //! Says what will be done and what must come; it does not run anything.
 
-use crate::bank::step::{Ask, BankVerify, Issuer, Options, Told};
+use crate::bank::step::{Ask, BankVerify, Issuer, Options, Sums, Told};
 use crate::case::{
     Action, Authenticate, Case, Cells, CertificateCheck, Credit, Debit, Function, InitLoad,
     InitPurchase, KeyPair, ModuleKind, PowerStep, Pull, Safety, Secured, Step, TerminalStep, Torn,
@@ -251,23 +251,28 @@ fn payment_words(action: &Action) -> (String, String) {
                 ),
             }
         }
-        Action::Issuer(Issuer { code, wrong }) => {
+        Action::Issuer(Issuer { code, by, wrong }) => {
             let (en, zh) = spoilt(*wrong);
+            let (by_en, by_zh) = by_words(*by);
             (
-                format!("EXTERNAL AUTHENTICATE with {code}{en}"),
-                format!("EXTERNAL AUTHENTICATE 发卡行认证，授权响应码{code}{zh}"),
+                format!("EXTERNAL AUTHENTICATE with {code}{by_en}{en}"),
+                format!("EXTERNAL AUTHENTICATE 发卡行认证，授权响应码{code}{by_zh}{zh}"),
             )
         }
         Action::Script(step) => {
             let (en, zh) = spoilt(step.wrong);
+            let (by_en, by_zh) = by_words(step.by);
             let data = match (&step.data, &step.pin) {
                 (_, Some(pin)) => format!(" PIN {pin}"),
                 (Some(data), None) => format!(" {data}"),
                 (None, None) => String::new(),
             };
             (
-                format!("issuer script {}{data}, with its MAC{en}", step.header),
-                format!("发卡行脚本 {}{data}，附MAC{zh}", step.header),
+                format!(
+                    "issuer script {}{data}, with its MAC{by_en}{en}",
+                    step.header
+                ),
+                format!("发卡行脚本 {}{data}，附MAC{by_zh}{zh}", step.header),
             )
         }
         Action::BankVerify(BankVerify { pin, enciphered }) => {
@@ -292,6 +297,15 @@ fn spoilt(wrong: Option<u8>) -> (&'static str, &'static str) {
     }
 }
 
+/// By which keys, where a case says so.
+fn by_words(by: Option<Sums>) -> (&'static str, &'static str) {
+    match by {
+        Some(Sums::Des) => (" by triple DES", "（3DES密钥）"),
+        Some(Sums::Sm4) => (" by SM4", "（SM4密钥）"),
+        None => ("", ""),
+    }
+}
+
 /// What a terminal tells, where it tells anything new.
 fn told_words(told: &Told) -> (String, String) {
     let amount = |amount: &u64| amount.to_string();
@@ -305,6 +319,7 @@ fn told_words(told: &Told) -> (String, String) {
         ("TVR", "TVR", told.results.as_ref().map(text)),
         ("kind", "交易类型", told.kind.as_ref().map(text)),
         ("number", "不可预知数", told.number.as_ref().map(text)),
+        ("wants SM", "国密算法支持", told.sm.as_ref().map(text)),
     ];
     let (mut en, mut zh) = (String::new(), String::new());
     for (name, name_zh, value) in said {

@@ -2,9 +2,9 @@
 //!
 //! Source: JR/T 0025.5 and 0025.7, cryptogram version 01, by public material.
 
-use cardlab::crypto::{Expanded, Key, Padding, pboc};
+use cardlab::crypto::{Algorithm, Expanded, Key, Padding, pboc};
 use cardlab::tag;
-use cardlab::tlv::{self, Tag};
+use cardlab::tlv::{self, Objects, Tag, Writer};
 use cardlab_desk::bank::key::KeySet;
 
 /// An answer to GENERATE AC.
@@ -60,6 +60,29 @@ impl<'a> Answered<'a> {
     pub(crate) fn cvr(&self) -> Option<[u8; 4]> {
         cvr(self.issuer)
     }
+}
+
+/// Where the version of a cryptogram is in issuer application data, and what made it.
+pub(crate) const VERSION_AT: usize = 2;
+pub(crate) const ALGORITHM_AT: usize = 7;
+
+/// What issuer application data say of an algorithm.
+pub(crate) const fn says(algorithm: Algorithm) -> u8 {
+    match algorithm {
+        Algorithm::Des => 1,
+        Algorithm::Sm4 => 4,
+    }
+}
+
+/// The objects of a template '77' that a signature in it is over.
+pub(crate) fn besides_the_signature(template: &[u8]) -> Vec<u8> {
+    let mut others = Vec::new();
+    for object in Objects::new(template).filter_map(Result::ok) {
+        if object.tag != tag!(0x9F4B) {
+            Writer::append(&mut others).object(object.tag, object.value);
+        }
+    }
+    others
 }
 
 /// The card verification results in issuer application data, with their length.

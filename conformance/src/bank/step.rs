@@ -1,5 +1,6 @@
 //! The steps of a payment, as cases write them.
 
+use cardlab::crypto::Algorithm;
 use serde::{Deserialize, Serialize};
 
 /// What a terminal tells of a payment; what is left out is as it was told last in the
@@ -31,6 +32,29 @@ pub struct Told {
     /// The unpredictable number; D64B8587 at first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub number: Option<String>,
+    /// Whether it wants the SM set, 'DF69', two digits: 01 for yes; 00 at first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sm: Option<String>,
+}
+
+/// What makes the bank's sums.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Sums {
+    /// Triple DES.
+    #[serde(rename = "3des")]
+    Des,
+    /// SM4.
+    #[serde(rename = "sm4")]
+    Sm4,
+}
+
+impl Sums {
+    pub(crate) const fn algorithm(self) -> Algorithm {
+        match self {
+            Sums::Des => Algorithm::Des,
+            Sums::Sm4 => Algorithm::Sm4,
+        }
+    }
 }
 
 /// GET PROCESSING OPTIONS, with what the list of the last SELECT asks for.
@@ -77,6 +101,9 @@ pub struct Cryptogram {
 pub struct Issuer {
     /// The authorisation response code in it: two characters.
     pub code: String,
+    /// By the card's keys of this algorithm, whatever it used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Sums>,
     /// Spoils it: the last bit of its byte with this index.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wrong: Option<u8>,
@@ -100,6 +127,9 @@ pub struct Script {
     /// How many bytes of the MAC are sent; 4 where it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mac_len: Option<u8>,
+    /// By the card's keys of this algorithm, whatever it used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Sums>,
     /// Made for the payment before this one, as one who overheard it would send it again.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub earlier: bool,

@@ -7,14 +7,14 @@
 //! Source: JR/T 0025.5 to 0025.7, by public material; EMV 4.3 Book 2, 6 and 7; Book 3,
 //! 5.4, 6.5 and 10.
 
+use super::chain::{Chain, PublicKey};
 use super::cryptogram::{self, session};
-use super::step::{Ask, Cryptogram, Script, Told};
-use cardlab::crypto::{Padding, RsaPublic, Sha1, pboc};
+use super::step::{Ask, Cryptogram, Issuer, Script, Sums, Told};
+use cardlab::crypto::{Algorithm, Padding, pboc};
 use cardlab::tag;
 use cardlab::tlv::{self, Dol, Format, Objects, Tag, Value};
-use cardlab_desk::bank::authority::{Certificate, open, open_card, open_issuer, open_static_data};
-use cardlab_desk::bank::key::KeySet;
-use cardlab_desk::bank::rsa::{RsaPair, Whose};
+use cardlab_desk::bank::application::Application;
+use cardlab_desk::bank::key::{KeySet, Keys};
 use std::collections::BTreeMap;
 
 /// A cryptogram as a card answered it.
@@ -24,6 +24,8 @@ pub(crate) struct Ac {
     pub(crate) cid: u8,
     /// The card verification results, with their length.
     pub(crate) cvr: [u8; 4],
+    /// What makes the sums of its payment.
+    algorithm: Algorithm,
     atc: u16,
     cryptogram: [u8; 8],
 }
@@ -31,9 +33,13 @@ pub(crate) struct Ac {
 /// The state of a payment.
 #[derive(Clone)]
 pub(crate) struct Till {
-    keys: KeySet,
+    keys: Keys,
     /// How the card pads ten bytes of discretionary data for their MAC.
     long_mac: Padding,
+    /// Whether the card has the SM set.
+    has_sm: bool,
+    /// What makes the sums of this payment, and with SM4, that signatures are by SM2.
+    algorithm: Algorithm,
     /// The PIN that is right now, as digits.
     pub(crate) pin: String,
     /// What the terminal told last, by tag.
@@ -59,12 +65,14 @@ pub(crate) type Wrong = String;
 const NUMBER: [u8; 4] = [0xD6, 0x4B, 0x85, 0x87];
 
 impl Till {
-    /// Before any payment, with the keys and the PIN of this card.
-    pub(crate) fn new(keys: KeySet, long_mac: Padding, pin: String) -> Till {
+    /// Before any payment with this application of a card, whose keys these are.
+    pub(crate) fn new(keys: Keys, application: &Application) -> Till {
         Till {
             keys,
-            long_mac,
-            pin,
+            long_mac: application.long_mac(),
+            has_sm: application.sm_algorithms,
+            algorithm: Algorithm::Des,
+            pin: application.pin.clone(),
             told: told_at_first(),
             pdol: Vec::new(),
             pdol_data: Vec::new(),
@@ -101,6 +109,7 @@ impl Till {
             (0x95, told.results.as_ref().map(|t| digits(t, 5))),
             (0x9C, told.kind.as_ref().map(|t| digits(t, 1))),
             (0x9F37, told.number.as_ref().map(|t| digits(t, 4))),
+            (0xDF69, told.sm.as_ref().map(|t| digits(t, 1))),
         ];
         for (tag, value) in given {
             if let Some(value) = value {
@@ -136,6 +145,12 @@ impl Till {
     /// A list that is none.
     pub(crate) fn options(&mut self) -> Result<Vec<u8>, String> {
         self.pdol_data = self.filled(&self.pdol.clone())?;
+        let wants_sm = self.told.get(&0xDF69).is_some_and(|value| value == &[0x01]);
+        self.algorithm = if self.has_sm && wants_sm {
+            Algorithm::Sm4
+        } else {
+            Algorithm::Des
+        };
         if let Some(first) = self.first.take() {
             self.earlier = Some(first);
         }
@@ -214,42 +229,17 @@ impl Till {
         }
     }
 
-    fn element(&self, tag: u32) -> Result<&[u8], Wrong> {
-        let found = self.elements.get(&tag).map(Vec::as_slice);
-        found.ok_or_else(|| format!("no {tag:X} in the records that were read"))
-    }
-
-    fn certificate(&self, [certificate, rest, exponent]: [u32; 3]) -> Result<Certificate, Wrong> {
-        Ok(Certificate {
-            certificate: self.element(certificate)?.to_vec(),
-            remainder: self.element(rest).unwrap_or_default().to_vec(),
-            exponent: self.element(exponent)?.to_vec(),
-        })
-    }
-
-    fn issuer_key(&self) -> Result<RsaPublic, Wrong> {
-        let authority = RsaPair::of(Whose::Authority);
-        let certificate = self.certificate([0x90, 0x92, 0x9F32])?;
-        let (key, name, _) = open_issuer(authority.public(), &certificate)
-            .map_err(|error| format!("the issuer's certificate: {error}"))?;
-        let account = self.element(0x5A)?;
-        let digits = |bytes: &[u8]| hex::encode(bytes).trim_end_matches('f').to_owned();
-        if digits(account).starts_with(&digits(&name)) {
-            Ok(key)
-        } else {
-            Err(format!("a certificate of the issuer {}", digits(&name)))
+    fn chain(&self) -> Chain<'_> {
+        Chain {
+            algorithm: self.algorithm,
+            elements: &self.elements,
+            signed: &self.signed,
+            aip: self.aip,
         }
     }
 
-    /// What is authenticated besides the records: by '9F4A', the profile.
-    fn static_data(&self) -> Result<Vec<u8>, Wrong> {
-        let mut data = self.signed.clone();
-        match self.elements.get(&0x9F4A).map(Vec::as_slice) {
-            None => {}
-            Some([0x82]) => data.extend(self.aip),
-            Some(_) => return Err("9F4A names something else than 82".to_owned()),
-        }
-        Ok(data)
+    fn set(&self) -> &KeySet {
+        self.keys.set(self.algorithm)
     }
 
     /// Checks the signed static data.
@@ -257,27 +247,7 @@ impl Till {
     /// # Errors
     /// What is wrong with them.
     pub(crate) fn check_static(&self) -> Result<(), Wrong> {
-        let issuer = self.issuer_key()?;
-        let signature = self.element(0x93)?;
-        open_static_data(&issuer, signature, &self.static_data()?)
-            .map(|_| ())
-            .map_err(|error| format!("the signed static data: {error}"))
-    }
-
-    /// The card's key, by the chain of certificates.
-    ///
-    /// # Errors
-    /// What is wrong with it.
-    pub(crate) fn card_key(&self) -> Result<RsaPublic, Wrong> {
-        let certificate = self.certificate([0x9F46, 0x9F48, 0x9F47])?;
-        let (key, name, _) = open_card(&self.issuer_key()?, &certificate, &self.static_data()?)
-            .map_err(|error| format!("the card's certificate: {error}"))?;
-        let digits = |bytes: &[u8]| hex::encode(bytes).trim_end_matches('f').to_owned();
-        if digits(&name) == digits(self.element(0x5A)?) {
-            Ok(key)
-        } else {
-            Err(format!("a certificate of the account {}", digits(&name)))
-        }
+        self.chain().check_static()
     }
 
     /// The data of INTERNAL AUTHENTICATE.
@@ -303,9 +273,11 @@ impl Till {
         let of = |path: &[Tag]| tlv::find(answer, path).ok().flatten();
         let signature = of(&[tag!(0x80)]).or_else(|| of(&[tag!(0x77), tag!(0x9F4B)]));
         let signature = signature.ok_or("no signature")?;
-        open(&self.card_key()?, signature, 0x05, &[data])
-            .map(|_| ())
-            .map_err(|error| format!("the signed dynamic data: {error}"))
+        let dynamic = self.chain().card_key()?.open_dynamic(signature, data)?;
+        match dynamic.split_first() {
+            Some((len, number)) if usize::from(*len) == number.len() => Ok(()),
+            _ => Err("a dynamic number of another length".to_owned()),
+        }
     }
 
     /// P1 and the data of GENERATE AC.
@@ -352,16 +324,19 @@ impl Till {
         data: &[u8],
     ) -> Result<Ac, Wrong> {
         let (ac, issuer) = match tlv::find(answer, &[tag!(0x80)]).ok().flatten() {
-            Some(value) => plain(value)?,
+            Some(value) => self.plain(value)?,
             None => self.signed(answer, data, step.code.is_some())?,
         };
+        if issuer.get(cryptogram::ALGORITHM_AT) != Some(&cryptogram::says(self.algorithm)) {
+            return Err("a cryptogram that says it was made by the other set".to_owned());
+        }
         let told = |tag| self.told.get(&tag).map(Vec::as_slice);
-        let computed = cryptogram::sum(&self.keys, ac.atc, self.aip, ac.cvr, told);
+        let computed = cryptogram::sum(self.set(), ac.atc, self.aip, ac.cvr, told);
         if computed != ac.cryptogram {
             return Err("a cryptogram that is not over the data of this payment".to_owned());
         }
         if issuer.len() > 8 {
-            match cryptogram::discretionary_is_right(&self.keys, ac.atc, &issuer, self.long_mac) {
+            match cryptogram::discretionary_is_right(self.set(), ac.atc, &issuer, self.long_mac) {
                 Some(true) => {}
                 Some(false) => {
                     return Err("issuer discretionary data with a wrong MAC".to_owned());
@@ -392,58 +367,59 @@ impl Till {
             return Err("a cryptogram outside of the signature".to_owned());
         }
         let number = self.told.get(&0x9F37).map_or(&[][..], Vec::as_slice);
-        let opened = open(&self.card_key()?, signature, 0x05, &[number])
-            .map_err(|error| format!("the signed dynamic data: {error}"))?;
-        let Some([0x05, 0x01, 0x20, dynamic @ ..]) = opened.first_chunk::<35>() else {
-            return Err("signed dynamic data of another form".to_owned());
-        };
-        let [2, high, low, signed_cid, rest @ ..] = dynamic else {
-            return Err("a dynamic number of another length".to_owned());
-        };
-        if ([*high, *low], *signed_cid) != (atc, cid) {
+        let key = self.chain().card_key()?;
+        let opened = key.open_combined(signature, number)?;
+        if (opened.atc, opened.cid) != (atc, cid) {
             return Err("another counter or kind in the signature than outside".to_owned());
         }
-        let outside = Objects::new(template)
-            .filter_map(Result::ok)
-            .filter(|object| object.tag != tag!(0x9F4B));
-        let mut hash = Sha1::new().chain(&self.pdol_data).chain(&self.cdol1_data);
-        if is_second {
-            hash = hash.chain(data);
-        }
-        for object in outside {
-            let mut bytes = Vec::new();
-            tlv::Writer::append(&mut bytes).object(object.tag, object.value);
-            hash = hash.chain(&bytes);
-        }
-        let (cryptogram, hashed) = rest.split_first_chunk::<8>().ok_or("no cryptogram")?;
-        if hash.finish()[..] != *hashed {
+        let others = cryptogram::besides_the_signature(template);
+        let second = if is_second { data } else { &[] };
+        if key.hash(&[&self.pdol_data, &self.cdol1_data, second, &others]) != opened.hash {
             return Err("a signature that is not over the data of this payment".to_owned());
         }
         let ac = Ac {
             cid,
             cvr: cvr(issuer)?,
+            algorithm: self.algorithm,
             atc: u16::from_be_bytes(atc),
+            cryptogram: opened.cryptogram,
+        };
+        Ok((ac, issuer.to_vec()))
+    }
+
+    /// A cryptogram in format 1, and the issuer's data.
+    fn plain(&self, value: &[u8]) -> Result<(Ac, Vec<u8>), Wrong> {
+        let (&[cid, high, low, ref cryptogram @ ..], issuer) = value
+            .split_first_chunk::<11>()
+            .ok_or("a cryptogram that is too short")?;
+        let ac = Ac {
+            cid,
+            cvr: cvr(issuer)?,
+            algorithm: self.algorithm,
+            atc: u16::from_be_bytes([high, low]),
             cryptogram: *cryptogram,
         };
         Ok((ac, issuer.to_vec()))
     }
 
-    /// Counter and cryptogram that the bank answers to; zeros where there is none.
-    fn answered(ac: Option<&Ac>) -> (u16, [u8; 8]) {
-        ac.map_or((0, [0; 8]), |ac| (ac.atc, ac.cryptogram))
+    /// The card's keys, and the counter and the cryptogram that the bank answers to; zeros
+    /// where there is none.
+    fn answered(&self, ac: Option<&Ac>, by: Option<Sums>) -> (&KeySet, u16, [u8; 8]) {
+        let own = ac.map_or(self.algorithm, |ac| ac.algorithm);
+        let keys = self.keys.set(by.map_or(own, Sums::algorithm));
+        let (atc, cryptogram) = ac.map_or((0, [0; 8]), |ac| (ac.atc, ac.cryptogram));
+        (keys, atc, cryptogram)
     }
 
     /// The data of EXTERNAL AUTHENTICATE.
     ///
     /// # Errors
     /// A code that is not two characters.
-    pub(crate) fn authenticate(&self, code: &str) -> Result<[u8; 10], String> {
-        let code: [u8; 2] = code
-            .as_bytes()
-            .try_into()
-            .map_err(|_| format!("{code:?} is not two characters"))?;
-        let (atc, cryptogram) = Till::answered(self.first.as_ref());
-        let arpc = pboc::arpc(&session(&self.keys.cryptograms, atc), cryptogram, code);
+    pub(crate) fn authenticate(&self, step: &Issuer) -> Result<[u8; 10], String> {
+        let code = step.code.as_bytes().try_into();
+        let code: [u8; 2] = code.map_err(|_| format!("{:?} is not two characters", step.code))?;
+        let (keys, atc, cryptogram) = self.answered(self.first.as_ref(), step.by);
+        let arpc = pboc::arpc(&session(&keys.cryptograms, atc), cryptogram, code);
         let mut data = [0; 10];
         data[..8].copy_from_slice(&arpc);
         data[8..].copy_from_slice(&code);
@@ -467,7 +443,7 @@ impl Till {
         } else {
             &self.first
         };
-        let (atc, cryptogram) = Till::answered(payment.as_ref());
+        let (keys, atc, cryptogram) = self.answered(payment.as_ref(), step.by);
         let mut data = data;
         if let Some(pin) = &step.pin {
             let block = |pin: &str| {
@@ -475,14 +451,14 @@ impl Till {
                 pboc::plain_pin_block(&digits).ok_or_else(|| format!("{digits:?} is no PIN"))
             };
             let present = step.present.as_deref().map(block).transpose()?;
-            let key = &self.keys.enciphering;
+            let key = &keys.enciphering;
             let enciphered = pboc::pin_block(key, &session(key, atc), pin, present.as_ref());
             data.extend(enciphered.ok_or_else(|| format!("{pin:?} is no PIN"))?);
         }
         let mac_len = step.mac_len.unwrap_or(4);
         let lc = u8::try_from(data.len() + 4).map_err(|_| "a script command that is too long")?;
         let [cla, ins, p1, p2] = header;
-        let macs = session(&self.keys.macs, atc);
+        let macs = session(&keys.macs, atc);
         let mac = pboc::script_mac(&macs, [cla, ins, p1, p2, lc], atc, cryptogram, &data);
         data.extend(mac.iter().take(usize::from(mac_len)));
         Ok((data, mac))
@@ -491,10 +467,12 @@ impl Till {
     /// A PIN under the card's key, with a challenge of the card.
     ///
     /// # Errors
-    /// A PIN that is none, or a card without a key.
+    /// A PIN that is none, or a card without a key of RSA.
     pub(crate) fn encipher(&self, pin: &str, challenge: &[u8]) -> Result<Vec<u8>, String> {
         let block = pboc::plain_pin_block(pin).ok_or_else(|| format!("{pin:?} is no PIN"))?;
-        let key = self.card_key()?;
+        let PublicKey::Rsa(key) = self.chain().card_key()? else {
+            return Err("the card's key is of SM2, which enciphers no PINs".to_owned());
+        };
         let mut plain = [&[0x7F][..], &block, challenge].concat();
         // Any bytes will do, and the same ones repeat a run.
         plain.resize(key.modulus().len(), 0x5A);
@@ -517,6 +495,7 @@ fn told_at_first() -> BTreeMap<u32, Vec<u8>> {
         (0x9F21, vec![0x08, 0x30, 0x00]),
         (0x9C, vec![0]),
         (0x9F37, NUMBER.to_vec()),
+        (0xDF69, vec![0]),
         (0x9F4E, b"CARDLAB TEST SHOP   ".to_vec()),
     ])
 }
@@ -524,18 +503,4 @@ fn told_at_first() -> BTreeMap<u32, Vec<u8>> {
 fn cvr(issuer: &[u8]) -> Result<[u8; 4], Wrong> {
     cryptogram::cvr(issuer)
         .ok_or_else(|| "issuer application data without verification results".to_owned())
-}
-
-/// A cryptogram in format 1, and the issuer's data.
-fn plain(value: &[u8]) -> Result<(Ac, Vec<u8>), Wrong> {
-    let (&[cid, high, low, ref cryptogram @ ..], issuer) = value
-        .split_first_chunk::<11>()
-        .ok_or("a cryptogram that is too short")?;
-    let ac = Ac {
-        cid,
-        cvr: cvr(issuer)?,
-        atc: u16::from_be_bytes([high, low]),
-        cryptogram: *cryptogram,
-    };
-    Ok((ac, issuer.to_vec()))
 }

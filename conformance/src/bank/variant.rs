@@ -23,6 +23,9 @@ pub struct Variant {
     /// How the card proves itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authentication: Option<Proof>,
+    /// Whether it has the SM set beside the other.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub sm_algorithms: bool,
     /// Wrong PINs until it is blocked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tries: Option<u8>,
@@ -126,6 +129,7 @@ impl Variant {
                 Proof::Combined => Authentication::Combined,
             };
         }
+        application.sm_algorithms |= self.sm_algorithms;
         if let Some(tries) = self.tries {
             application.pin_tries = tries;
         }

@@ -20,11 +20,7 @@ pub(super) fn till(profile: &Profile, seed: u64) -> Option<Till> {
     };
     let masters = Keys::from_seed(seed);
     let keys = masters.of_card(&application.account, application.sequence)?;
-    Some(Till::new(
-        keys.des,
-        application.long_mac(),
-        application.pin.clone(),
-    ))
+    Some(Till::new(keys, application))
 }
 
 /// An answer that is all right, or one that no expectation means, with what is wrong
@@ -112,10 +108,7 @@ impl Session<'_> {
     }
 
     pub(super) fn issuer(&mut self, step: &Issuer, expect: Option<&Expect>) -> Answer {
-        let mut data = self
-            .till()?
-            .authenticate(&step.code)
-            .map_err(Trouble::Case)?;
+        let mut data = self.till()?.authenticate(step).map_err(Trouble::Case)?;
         spoil(&mut data, step.wrong);
         self.command([0x00, 0x82, 0x00, 0x00], &data, 0, expect)
     }

@@ -4,7 +4,9 @@ use super::super::catalogue::{M17, M18, M19, M20};
 use super::super::{Findings, Turn};
 use super::state::{Element, First, Phase, Verify};
 use super::{End, Payments};
-use crate::bank::cryptogram::{Answered, Made, discretionary_is_right, sum};
+use crate::bank::cryptogram::{
+    ALGORITHM_AT, Answered, Made, VERSION_AT, discretionary_is_right, sum,
+};
 use cardlab::crypto::Algorithm;
 
 /// What a cryptogram says, from the lowest to the highest.
@@ -48,10 +50,6 @@ pub(super) struct Given<'a> {
 const PIN_PERFORMED: u8 = 0x04;
 const PIN_FAILED: u8 = 0x02;
 const SCRIPT_FAILED: u8 = 0x08;
-
-/// Where the version of a cryptogram is in issuer application data, and what made it.
-const VERSION_AT: usize = 2;
-const ALGORITHM_AT: usize = 7;
 
 /// What made a cryptogram of version 01; `None` of another, or of what is not known.
 fn algorithm(issuer: &[u8]) -> Option<Algorithm> {
