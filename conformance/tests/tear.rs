@@ -47,7 +47,6 @@ const NOT_SWEPT: &[(u8, &str)] = &[
     (0x2E, "GET TRANSACTION PROOF tells"),
     (0x4A, "IMPORT SESSION KEY keeps it in volatile memory"),
     (0x4E, "DECRYPT computes"),
-    (0x88, "INTERNAL AUTHENTICATION computes"),
     (0xA4, "SELECT moves in volatile memory"),
     (0xB0, "READ BINARY reads"),
     (0xB2, "READ RECORD reads"),
