@@ -8,7 +8,7 @@
 
 mod support;
 
-use cardlab::crypto::{Expanded, Key, pboc};
+use cardlab::crypto::{Algorithm, Expanded, Key, pboc};
 use cardlab::icc::{Icc, Lost};
 use cardlab::os::Card;
 use cardlab_conformance::cards::Cards;
@@ -17,7 +17,7 @@ use cardlab_conformance::plan;
 use cardlab_conformance::runner::judge;
 use cardlab_conformance::subject::Subject;
 use cardlab_conformance::verdict::Verdict;
-use cardlab_desk::bank::key::{KeySet, Keys};
+use cardlab_desk::bank::key::Keys;
 use cardlab_desk::profile::Profile;
 use std::sync::{Arc, LazyLock};
 use support::{Ours, SEED};
@@ -28,7 +28,7 @@ static CASES: LazyLock<Vec<Case>> = LazyLock::new(|| plan::shipped().unwrap());
 
 /// What breaks a card, and what it remembers.
 struct Break {
-    keys: KeySet,
+    keys: Keys,
     /// The data of the first GENERATE AC, the counter and the cryptogram of its answer.
     first: Option<(Vec<u8>, u16, [u8; 8])>,
     /// The card as it was when it was told to keep itself.
@@ -49,8 +49,7 @@ impl Break {
         Break {
             keys: masters
                 .of_card(&application.account, application.sequence)
-                .unwrap()
-                .des,
+                .unwrap(),
             first: None,
             kept: None,
             said: None,
@@ -90,7 +89,7 @@ impl Break {
         data(&mut told);
         let (day, rest) = (&told[21..24], &told[24..29]);
         let computed = pboc::cryptogram(
-            &self.session(&self.keys.cryptograms, *atc),
+            &self.session(&self.keys.set(set(&answer)).cryptograms, *atc),
             &[
                 &told[..21],
                 day,
@@ -106,6 +105,14 @@ impl Break {
 
     fn session(&self, key: &Key, atc: u16) -> Expanded {
         pboc::session_key(&key.expand(), atc).expand()
+    }
+}
+
+/// What made the sums of an answer to GENERATE AC in format 1, as it says.
+fn set(answer: &[u8]) -> Algorithm {
+    match answer[20] {
+        0x04 => Algorithm::Sm4,
+        _ => Algorithm::Des,
     }
 }
 
@@ -295,7 +302,7 @@ fn an_issuer_who_is_never_wrong() {
     is_found_by("iau/byte-1-counts", || {
         Break::new(|this, card, command| {
             if let ([0x00, 0x82, .., high, low], Some((_, atc, first))) = (command, &this.first) {
-                let session = this.session(&this.keys.cryptograms, *atc);
+                let session = this.session(&this.keys.des.cryptograms, *atc);
                 let arpc = pboc::arpc(&session, *first, [*high, *low]);
                 let right = [&command[..5], &arpc, &[*high, *low]].concat();
                 return pass(card, &right);
@@ -310,7 +317,7 @@ fn a_script_whose_mac_nobody_looks_at() {
     is_found_by("app/nobody-else-activates-it", || {
         Break::new(|this, card, command| {
             if let ([0x84, 0x18, ..], Some((_, atc, first))) = (command, &this.first) {
-                let session = this.session(&this.keys.macs, *atc);
+                let session = this.session(&this.keys.des.macs, *atc);
                 let header = command[..5].try_into().unwrap();
                 let mac = pboc::script_mac(&session, header, *atc, *first, &[]);
                 return pass(card, &[&command[..5], &mac].concat());
@@ -386,6 +393,169 @@ fn a_directory_that_names_what_is_not_there() {
                 answer[13] ^= 0x01;
             }
             answer
+        })
+    });
+}
+
+/// What is answered by a card with the SM set that takes the terminal's wish for another.
+fn wishing(
+    this: &mut Break,
+    card: &mut Card,
+    command: &[u8],
+    wish: fn(&mut Break, u8) -> u8,
+) -> Vec<u8> {
+    let mut command = command.to_vec();
+    if let [0x80, 0xA8, .., told, 0x00] = &mut command[..] {
+        *told = wish(this, *told);
+    }
+    this.through(card, &command)
+}
+
+#[test]
+fn rsa_where_sm2_was_wanted() {
+    is_found_by("com/dynamic-proof-sm", || {
+        Break::new(|this, card, command| wishing(this, card, command, |_, _| 0x00))
+    });
+}
+
+#[test]
+fn sm2_where_nobody_wanted_it() {
+    is_found_by("sm/a-terminal-without-it-gets-rsa", || {
+        Break::new(|this, card, command| wishing(this, card, command, |_, _| 0x01))
+    });
+}
+
+#[test]
+fn sm2_for_any_wish() {
+    is_found_by("sm/another-value-is-no-wish", || {
+        Break::new(|this, card, command| {
+            wishing(this, card, command, |_, told| u8::from(told != 0))
+        })
+    });
+}
+
+#[test]
+fn a_wish_that_outlives_its_payment() {
+    is_found_by("sm/the-choice-lasts-for-one-payment", || {
+        Break::new(|this, card, command| {
+            wishing(this, card, command, |this, told| {
+                this.said.get_or_insert_with(|| vec![told])[0]
+            })
+        })
+    });
+}
+
+#[test]
+fn a_cryptogram_by_triple_des_that_says_sm4() {
+    is_found_by("sm/it-says-which-made-the-sums", || {
+        Break::new(|this, card, command| {
+            let mut answer = this.through(card, command);
+            if command[1] == 0xAE {
+                answer[20] = 0x01;
+                answer = this.sealed(answer, |_| {}, |_| {});
+                answer[20] = 0x04;
+            }
+            answer
+        })
+    });
+}
+
+#[test]
+fn results_under_a_cryptogram_by_sm4_that_do_not_tell_a_new_card() {
+    is_found_by("sm/a-new-card-is-new-in-both", || {
+        Break::new(|this, card, command| {
+            let answer = this.through(card, command);
+            if command[1] == 0xAE && command[2] == 0x40 {
+                return this.sealed(answer, |cvr| cvr[2] &= !0x10, |_| {});
+            }
+            answer
+        })
+    });
+}
+
+#[test]
+fn a_balance_with_another_mac_than_that_of_sm4() {
+    is_found_by("sm/with-the-cash-balance", || {
+        Break::new(|_, card, command| {
+            let mut answer = pass(card, command);
+            if command[1] == 0xAE {
+                let at = answer.len() - 3;
+                answer[at] ^= 0x01;
+            }
+            answer
+        })
+    });
+}
+
+#[test]
+fn a_proof_by_sm2_over_another_number() {
+    is_found_by("com/dynamic-proof-sm", || {
+        Break::new(|_, card, command| {
+            let mut command = command.to_vec();
+            if command[1] == 0x88 {
+                command[5] ^= 0x01;
+            }
+            pass(card, &command)
+        })
+    });
+}
+
+#[test]
+fn a_hash_by_sm3_over_another_merchant() {
+    is_found_by("com/approval-signed-sm", || {
+        Break::new(|_, card, command| {
+            let mut command = command.to_vec();
+            if command[1] == 0xAE {
+                // The name, which the cryptogram is not over.
+                command[5 + 33] ^= 0x01;
+            }
+            pass(card, &command)
+        })
+    });
+}
+
+#[test]
+fn the_number_within_where_it_is_outside() {
+    is_found_by("sm/the-number-outside", || {
+        Break::new(|_, card, command| {
+            let mut answer = pass(card, command);
+            if let ([0x00, 0x88, ..], [0x80, len, ..]) = (command, &mut answer[..]) {
+                *len += 4;
+                answer.splice(7..7, command[5..9].iter().copied());
+            }
+            answer
+        })
+    });
+}
+
+#[test]
+fn scripts_of_the_set_that_takes_any_mac() {
+    is_found_by("sm/a-mac-of-triple-des-is-wrong", || {
+        Break::new(|this, card, command| {
+            if let ([0x04, 0xDA, .., value, _, _, _, _], Some((_, atc, first))) =
+                (command, &this.first)
+            {
+                let session = this.session(&this.keys.sm4.macs, *atc);
+                let header = command[..5].try_into().unwrap();
+                let mac = pboc::script_mac(&session, header, *atc, *first, &[*value]);
+                return pass(card, &[&command[..5], &[*value], &mac].concat());
+            }
+            this.through(card, command)
+        })
+    });
+}
+
+#[test]
+fn a_bank_that_proves_itself_by_either_set() {
+    is_found_by("sm/the-bank-proves-itself-by-sm4", || {
+        Break::new(|this, card, command| {
+            if let ([0x00, 0x82, .., high, low], Some((_, atc, first))) = (command, &this.first) {
+                let session = this.session(&this.keys.sm4.cryptograms, *atc);
+                let arpc = pboc::arpc(&session, *first, [*high, *low]);
+                let right = [&command[..5], &arpc, &[*high, *low]].concat();
+                return pass(card, &right);
+            }
+            this.through(card, command)
         })
     });
 }

@@ -178,6 +178,14 @@ impl PublicKey {
         Ok(dynamic.to_vec())
     }
 
+    /// Which set it belongs to.
+    pub(crate) const fn set(&self) -> Algorithm {
+        match self {
+            PublicKey::Rsa(_) => Algorithm::Des,
+            PublicKey::Sm2(_) => Algorithm::Sm4,
+        }
+    }
+
     /// What a card signed with its cryptogram.
     ///
     /// # Errors

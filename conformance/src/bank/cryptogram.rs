@@ -56,6 +56,18 @@ impl<'a> Answered<'a> {
         })
     }
 
+    /// What makes its sums; `None` of another version, or of what is not known.
+    pub(crate) fn algorithm(&self) -> Option<Algorithm> {
+        match (
+            self.issuer.get(VERSION_AT)?,
+            *self.issuer.get(ALGORITHM_AT)?,
+        ) {
+            (1, DES) => Some(Algorithm::Des),
+            (1, SM4) => Some(Algorithm::Sm4),
+            _ => None,
+        }
+    }
+
     /// The card verification results, with their length.
     pub(crate) fn cvr(&self) -> Option<[u8; 4]> {
         cvr(self.issuer)
@@ -63,14 +75,16 @@ impl<'a> Answered<'a> {
 }
 
 /// Where the version of a cryptogram is in issuer application data, and what made it.
-pub(crate) const VERSION_AT: usize = 2;
+const VERSION_AT: usize = 2;
 pub(crate) const ALGORITHM_AT: usize = 7;
+const DES: u8 = 1;
+const SM4: u8 = 4;
 
 /// What issuer application data say of an algorithm.
 pub(crate) const fn says(algorithm: Algorithm) -> u8 {
     match algorithm {
-        Algorithm::Des => 1,
-        Algorithm::Sm4 => 4,
+        Algorithm::Des => DES,
+        Algorithm::Sm4 => SM4,
     }
 }
 

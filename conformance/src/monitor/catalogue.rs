@@ -127,8 +127,8 @@ monitors! {
         "A blocked application only declines until it is unblocked; the log has the last payment."
         "被锁定的应用在解锁前只能拒绝交易；交易日志与最近一笔批准的交易一致。";
     M23 Bank "EMV 4.3 Book 3, 10.2; Book 2, 6.5"
-        "The locator's records can be read, always the same; another number, another signature."
-        "文件定位器所列记录均可读且内容不变；随机数不同则签名不同。";
+        "The locator's records can be read, always the same; a signature is over this number."
+        "文件定位器所列记录均可读且内容不变；签名针对本次随机数。";
     M24 Bank "JR/T 0025.5, card risk management; JR/T 0025.13"
         "What is spent off line stays within its limits, which only the issuer sets back."
         "脱机消费不超过限额，只有发卡行能使其恢复。";

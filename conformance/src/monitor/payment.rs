@@ -22,6 +22,7 @@ mod script;
 mod state;
 
 use super::{Findings, Turn};
+use crate::bank::chain::PublicKey;
 use cardlab::apdu::Sw;
 use cardlab::tag;
 use cardlab::tlv;
@@ -48,6 +49,8 @@ pub(super) struct Payments<'p> {
     /// The seed of the keys, until they are derived.
     seed: Option<u64>,
     keys: Option<Keys>,
+    /// The keys that it signs with, of each set, where they are known.
+    signers: Vec<PublicKey>,
     /// What it was issued with, once it was selected.
     issued: Option<Issued>,
     /// Whether nothing but what was heard was done with it since.
@@ -104,6 +107,7 @@ impl<'p> Payments<'p> {
             application,
             seed: seed.filter(|_| !has_other_keys),
             keys: None,
+            signers: Vec::new(),
             issued: None,
             is_as_issued,
             place: Place::Elsewhere,
@@ -262,6 +266,10 @@ impl<'p> Payments<'p> {
         if let Some(seed) = self.seed.take() {
             let (account, sequence) = (&self.application.account, self.application.sequence);
             self.keys = Keys::from_seed(seed).of_card(account, sequence);
+            if let Some((rsa, sm2)) = self.application.public_keys() {
+                self.signers.push(PublicKey::Rsa(rsa.clone()));
+                self.signers.extend(sm2.copied().map(PublicKey::Sm2));
+            }
         }
         if self.issued.is_some() {
             return;

@@ -32,14 +32,14 @@ static PURSE: LazyLock<Issued> = LazyLock::new(|| {
 });
 
 /// A profile and a card of it.
-struct Issued {
+pub(crate) struct Issued {
     profile: Profile,
     ours: Ours,
 }
 
 impl Issued {
     /// Where the bank's application differs from the profile so.
-    fn of(variant: &Value) -> Issued {
+    pub(crate) fn of(variant: &Value) -> Issued {
         let mut variant = variant.clone();
         variant["active"] = true.into();
         let variant: Variant = serde_json::from_value(variant).unwrap();
@@ -50,7 +50,7 @@ impl Issued {
 }
 
 /// What breaks a card.
-trait Bend: Send {
+pub(crate) trait Bend: Send {
     /// Another command than this is heard.
     fn hear(&mut self, _card: &mut Card, _command: &mut Vec<u8>) {}
 
@@ -65,7 +65,7 @@ impl<F: FnMut(&[u8], &mut Vec<u8>) + Send> Bend for F {
 }
 
 /// What a card hears instead of this.
-struct Mishears(fn(&mut Vec<u8>));
+pub(crate) struct Mishears(pub(crate) fn(&mut Vec<u8>));
 
 impl Bend for Mishears {
     fn hear(&mut self, _card: &mut Card, command: &mut Vec<u8>) {
@@ -144,13 +144,17 @@ fn red_of(issued: &Issued, steps: &[Value], broken: &dyn Subject) -> Vec<&'stati
 }
 
 /// Those of a card that is broken so.
-fn red<B: Bend + 'static>(issued: &Issued, steps: &[Value], by: fn() -> B) -> Vec<&'static str> {
+pub(crate) fn red<B: Bend + 'static>(
+    issued: &Issued,
+    steps: &[Value],
+    by: fn() -> B,
+) -> Vec<&'static str> {
     let by = || -> Box<dyn Bend> { Box::new(by()) };
     red_of(issued, steps, &Broken { issued, by: &by })
 }
 
 /// No monitor goes red on the whole card, and each step is as it should be.
-fn silent(issued: &Issued, steps: &[Value]) {
+pub(crate) fn silent(issued: &Issued, steps: &[Value]) {
     let case = case("monitors/red", &steps.into());
     let cards = Cards::of(&issued.ours, &issued.profile);
     let whole = judge(&case, &cards, Safety::Irreversible);
@@ -162,27 +166,27 @@ fn silent(issued: &Issued, steps: &[Value]) {
     assert!(is_torn || whole.trace.len() >= commands.count());
 }
 
-fn choose() -> Value {
+pub(crate) fn choose() -> Value {
     json!({ "do": "select", "send": "00A40400 {bank:lv} 00" })
 }
 
-fn options() -> Value {
+pub(crate) fn options() -> Value {
     json!({ "do": "options", "options": {} })
 }
 
-fn pay(told: Value) -> Value {
+pub(crate) fn pay(told: Value) -> Value {
     json!({ "do": "options", "options": told })
 }
 
-fn ask(what: &str) -> Value {
+pub(crate) fn ask(what: &str) -> Value {
     json!({ "do": "first", "cryptogram": { "ask": what } })
 }
 
-fn end(what: &str, code: &str) -> Value {
+pub(crate) fn end(what: &str, code: &str) -> Value {
     json!({ "do": "second", "cryptogram": { "ask": what, "code": code } })
 }
 
-fn issuer() -> Value {
+pub(crate) fn issuer() -> Value {
     json!({ "do": "issuer", "issuer": { "code": "00" } })
 }
 
@@ -190,7 +194,7 @@ fn pin(which: &str) -> Value {
     json!({ "do": "PIN", "bank_verify": { "pin": which } })
 }
 
-fn records() -> Value {
+pub(crate) fn records() -> Value {
     json!({ "do": "records", "records": {} })
 }
 
@@ -198,11 +202,11 @@ fn script(header: &str, data: &str) -> Value {
     json!({ "do": "script", "script": { "header": header, "data": data } })
 }
 
-fn bad_script(header: &str, data: &str) -> Value {
+pub(crate) fn bad_script(header: &str, data: &str) -> Value {
     json!({ "do": "script", "script": { "header": header, "data": data, "wrong": 1 } })
 }
 
-fn prove(number: &str) -> Value {
+pub(crate) fn prove(number: &str) -> Value {
     json!({ "do": "prove", "prove": { "number": number } })
 }
 
@@ -227,7 +231,7 @@ fn cash(amount: u64) -> Vec<Value> {
     vec![choose(), pay(told), records(), ask("tc")]
 }
 
-fn chain(parts: &[&[Value]]) -> Vec<Value> {
+pub(crate) fn chain(parts: &[&[Value]]) -> Vec<Value> {
     parts.concat()
 }
 
@@ -611,7 +615,8 @@ fn m22_a_blocked_application_that_proves_itself() {
             }
         }
     };
-    assert_eq!(red(&BANK, &steps, by), ["M22"]);
+    // What it says is no signature, either.
+    assert_eq!(red(&BANK, &steps, by), ["M22", "M23"]);
 }
 
 #[test]
@@ -1011,14 +1016,19 @@ static STEPS: LazyLock<Vec<Value>> = LazyLock::new(|| {
         json!({ "amount": 300, "cash": true }),
         json!({ "amount": 300, "cash": true, "currency": "0840" }),
         json!({ "amount": 100_000 }),
+        json!({ "sm": "01" }),
+        json!({ "amount": 300, "cash": true, "sm": "01" }),
     ];
     let mut steps: Vec<Value> = told.map(pay).to_vec();
     steps.extend(["aac", "tc", "tc", "arqc", "arqc"].map(ask));
     steps.extend([
         cryptogram(json!({ "ask": "tc", "code": "00", "signed": true })),
+        cryptogram(json!({ "ask": "tc", "signed": true })),
+        cryptogram(json!({ "ask": "arqc", "signed": true })),
         cryptogram(json!({ "ask": "arqc", "amount": 900 })),
         issuer_says(json!({ "code": "00", "wrong": 1 })),
         issuer_says(json!({ "code": "05" })),
+        issuer_says(json!({ "code": "00", "by": "3des" })),
         end("tc", "00"),
         end("aac", "00"),
         end("tc", "Y3"),
@@ -1064,14 +1074,15 @@ static STEPS: LazyLock<Vec<Value>> = LazyLock::new(|| {
 });
 
 /// Cards that differ in what they decide by themselves.
-static KINDS: LazyLock<[Issued; 4]> = LazyLock::new(|| {
+static KINDS: LazyLock<[Issued; 5]> = LazyLock::new(|| {
     [
-        ("C000", "80"),
-        ("F9F8", "00"),
-        ("0004", "80"),
-        ("0040", "00"),
+        ("C000", "80", false),
+        ("F9F8", "00", false),
+        ("0004", "80", true),
+        ("0040", "00", false),
+        ("C000", "80", true),
     ]
-    .map(|(action, mandatory)| {
+    .map(|(action, mandatory, sm)| {
         let elements = json!({
             "9F52": action, "9F56": mandatory, "9F58": "03",
             "9F79": "000000100000", "9F77": "000000200000", "9F78": "000000100000",
@@ -1084,7 +1095,7 @@ static KINDS: LazyLock<[Issued; 4]> = LazyLock::new(|| {
         } else {
             Vec::new()
         };
-        Issued::of(&json!({ "elements": elements, "switches": switches }))
+        Issued::of(&json!({ "elements": elements, "switches": switches, "sm_algorithms": sm }))
     })
 });
 

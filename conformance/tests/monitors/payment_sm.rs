@@ -2,6 +2,7 @@
 //!
 //! The terminal is the desk's; a card is broken in what it hears or answers.
 
+use crate::payment::{self, Issued, Mishears, bad_script, chain, choose, end, issuer, prove};
 use crate::support::{Ours, SEED};
 use crate::{is, say};
 use cardlab::fen::Fen;
@@ -12,6 +13,7 @@ use cardlab_conformance::monitor::{Facts, Monitors};
 use cardlab_desk::bank::host::{Bank, Request, TYPE_CASH_LOAD};
 use cardlab_desk::emv::{Answer, End, Holder, Host, Sale, Terminal, pay};
 use cardlab_desk::profile::Profile;
+use serde_json::{Value, json};
 use std::sync::LazyLock;
 
 static PROFILE: LazyLock<Profile> = LazyLock::new(|| {
@@ -175,4 +177,109 @@ fn m24_electronic_cash_of_the_set_that_is_not_spent() {
         }
     };
     assert_eq!(red(WHOLE.0, answer, &[sale(0x00, true)], false), ["M24"]);
+}
+
+/// A card with both sets, and what a terminal says to it that wants one of them.
+static BOTH: LazyLock<Issued> = LazyLock::new(|| Issued::of(&json!({ "sm_algorithms": true })));
+const WISHES: [&str; 2] = ["00", "01"];
+
+fn wish(sm: &str) -> Value {
+    payment::pay(json!({ "sm": sm }))
+}
+
+fn ask_signed(what: &str) -> Value {
+    json!({ "do": "first", "cryptogram": { "ask": what, "signed": true } })
+}
+
+#[test]
+fn m20_sums_of_another_set_than_was_wanted() {
+    let by = || {
+        Mishears(|command| {
+            if let [0x80, 0xA8, .., told, 0x00] = &mut command[..] {
+                *told ^= 0x01;
+            }
+        })
+    };
+    for sm in WISHES {
+        let steps = [choose(), wish(sm), payment::ask("arqc")];
+        assert_eq!(payment::red(&BOTH, &steps, by), ["M20"]);
+    }
+}
+
+#[test]
+fn m20_a_signature_over_another_merchant() {
+    let by = || {
+        Mishears(|command| {
+            if is(command, 0xAE) {
+                command[5 + 33] ^= 0x01;
+            }
+        })
+    };
+    for sm in WISHES {
+        let steps = [choose(), wish(sm), payment::records(), ask_signed("tc")];
+        assert_eq!(payment::red(&BOTH, &steps, by), ["M20"]);
+    }
+}
+
+#[test]
+fn m20_another_kind_outside_than_in_the_signature() {
+    let by = || {
+        |command: &[u8], answer: &mut Vec<u8>| {
+            if is(command, 0xAE) {
+                let at = answer.windows(3).position(|at| at == [0x9F, 0x27, 0x01]);
+                answer[at.unwrap() + 3] |= 0x08;
+            }
+        }
+    };
+    for sm in WISHES {
+        let steps = [choose(), wish(sm), payment::records(), ask_signed("tc")];
+        assert_eq!(payment::red(&BOTH, &steps, by), ["M20"]);
+    }
+}
+
+#[test]
+fn m21_a_wrong_mac_that_is_taken_after_a_signed_question() {
+    let by = || {
+        |command: &[u8], answer: &mut Vec<u8>| {
+            if is(command, 0xDA) {
+                say(answer, 0x9000);
+            }
+        }
+    };
+    for sm in WISHES {
+        let question = [choose(), wish(sm), payment::records(), ask_signed("arqc")];
+        let answered = [issuer(), end("tc", "00"), bad_script("04DA9F58", "05")];
+        let steps = chain(&[&question, &answered]);
+        assert_eq!(payment::red(&BOTH, &steps, by), ["M21"]);
+    }
+}
+
+#[test]
+fn m23_a_proof_over_another_number() {
+    let by = || {
+        Mishears(|command| {
+            if is(command, 0x88) {
+                command[5] ^= 0x01;
+            }
+        })
+    };
+    for sm in WISHES {
+        let steps = [choose(), wish(sm), payment::records(), prove("01020304")];
+        assert_eq!(payment::red(&BOTH, &steps, by), ["M23"]);
+    }
+}
+
+#[test]
+fn m23_a_signed_approval_over_another_number() {
+    let by = || {
+        Mishears(|command| {
+            if is(command, 0xAE) {
+                command[5 + 25] ^= 0x01;
+            }
+        })
+    };
+    for sm in WISHES {
+        let steps = [choose(), wish(sm), payment::records(), ask_signed("tc")];
+        assert_eq!(payment::red(&BOTH, &steps, by), ["M23"]);
+    }
 }

@@ -39,6 +39,8 @@ use super::key::Keys;
 use super::rsa::{RsaPair, Whose};
 use super::sm2::{self, Sm2Pair};
 use cardlab::aid::Aid;
+use cardlab::crypto::RsaPublic;
+use cardlab::crypto::sm2::PublicKey as Sm2Public;
 use cardlab::fen::Fen;
 use cardlab::tag;
 use cardlab::tlv::{self, Tag, Writer};
@@ -143,6 +145,21 @@ impl Application {
             }
         }
         Ok(groupings)
+    }
+
+    /// The card's public keys for tests, by RSA and, where it has the SM set, by SM2; `None`
+    /// where it has none, or has others by groupings of its own.
+    #[must_use]
+    pub fn public_keys(&self) -> Option<(&'static RsaPublic, Option<&'static Sm2Public>)> {
+        let has_others = self
+            .groupings
+            .iter()
+            .any(|own| matches!(own.number, 0x8100 | 0x8201..=0x8205));
+        if has_others || !self.has_card_key() {
+            return None;
+        }
+        let sm2 = self.sm_algorithms.then(|| self.card_pair_sm2().public());
+        Some((self.card_pair().public(), sm2))
     }
 
     const fn has_card_key(&self) -> bool {

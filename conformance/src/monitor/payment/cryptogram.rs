@@ -4,10 +4,7 @@ use super::super::catalogue::{M17, M18, M19, M20};
 use super::super::{Findings, Turn};
 use super::state::{Element, First, Phase, Verify};
 use super::{End, Payments};
-use crate::bank::cryptogram::{
-    ALGORITHM_AT, Answered, Made, VERSION_AT, discretionary_is_right, sum,
-};
-use cardlab::crypto::Algorithm;
+use crate::bank::cryptogram::{Answered, Made, discretionary_is_right, sum};
 
 /// What a cryptogram says, from the lowest to the highest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,15 +47,6 @@ pub(super) struct Given<'a> {
 const PIN_PERFORMED: u8 = 0x04;
 const PIN_FAILED: u8 = 0x02;
 const SCRIPT_FAILED: u8 = 0x08;
-
-/// What made a cryptogram of version 01; `None` of another, or of what is not known.
-fn algorithm(issuer: &[u8]) -> Option<Algorithm> {
-    match (issuer.get(VERSION_AT)?, issuer.get(ALGORITHM_AT)?) {
-        (1, 1) => Some(Algorithm::Des),
-        (1, 4) => Some(Algorithm::Sm4),
-        _ => None,
-    }
-}
 
 impl Payments<'_> {
     /// GENERATE AC.
@@ -107,24 +95,24 @@ impl Payments<'_> {
         };
         self.watch_results(&given, cvr, found);
         self.life.watch_cryptogram(kind, found);
+        let made = match answered.made {
+            Made::Plain(made) => Some(made),
+            Made::Signed(signature) => self.watch_combined(turn, &given, signature, found),
+        };
         if given.is_followed {
-            self.watch_sums(turn, &given, cvr, found);
+            self.watch_sums(turn, &given, made, cvr, found);
         }
         if phase == Phase::Begun {
             self.marks.watch_first(cvr[3] & SCRIPT_FAILED != 0, found);
         }
         self.settle(turn, &given, found);
-        self.watch_combined(turn, &given, found);
         self.life_may_end_with_cryptogram();
         if !is_second {
             self.transaction.first = Some(First {
                 atc: answered.atc,
                 asks: kind == Kind::Arqc,
-                algorithm: algorithm(answered.issuer),
-                cryptogram: match answered.made {
-                    Made::Plain(cryptogram) => Some(cryptogram),
-                    Made::Signed(_) => None,
-                },
+                algorithm: answered.algorithm(),
+                cryptogram: made,
             });
             self.transaction.cdol1_data = turn.command.data.to_vec();
         }
@@ -174,17 +162,27 @@ impl Payments<'_> {
     }
 
     /// What the cryptogram and the issuer's data are over.
-    fn watch_sums(&self, turn: &Turn<'_>, given: &Given<'_>, cvr: [u8; 4], found: &mut Findings) {
+    fn watch_sums(
+        &self,
+        turn: &Turn<'_>,
+        given: &Given<'_>,
+        made: Option<[u8; 8]>,
+        cvr: [u8; 4],
+        found: &mut Findings,
+    ) {
         let answered = &given.answered;
         let issuer = answered.issuer;
-        let Some((keys, algorithm)) = self.keys.as_ref().zip(algorithm(issuer)) else {
+        let Some((keys, algorithm)) = self.keys.as_ref().zip(answered.algorithm()) else {
             return;
         };
+        if let Some(set) = self.transaction.set.filter(|set| *set != algorithm) {
+            found.add(&M20, || {
+                format!("sums by {algorithm:?} where the terminal chose {set:?}")
+            });
+        }
         let keys = keys.set(algorithm);
         let told = self.told_with(turn.command.data, given.is_second);
-        if let (Made::Plain(made), Some(told), Some(aip)) =
-            (answered.made, told, self.transaction.aip)
-        {
+        if let (Some(made), Some(told), Some(aip)) = (made, told, self.transaction.aip) {
             let right = sum(keys, answered.atc, aip, cvr, |tag| told.value(tag));
             if made != right {
                 let [made, right] = [made, right].map(hex::encode_upper);

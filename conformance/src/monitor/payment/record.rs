@@ -1,10 +1,11 @@
-//! Records and signatures. M23.
+//! Records and signatures. M23, and with what is signed M20.
 
-use super::super::catalogue::M23;
+use super::super::catalogue::{M20, M23};
 use super::super::{Findings, Turn};
 use super::cryptogram::Given;
 use super::{End, Payments};
-use crate::bank::cryptogram::Made;
+use crate::bank::chain::PublicKey;
+use crate::bank::cryptogram::besides_the_signature;
 use cardlab::apdu::Sw;
 use cardlab::tag;
 use cardlab::tlv;
@@ -106,25 +107,59 @@ impl Payments<'_> {
         let of = |path| tlv::find(answer, path).ok().flatten();
         let signature = of(&[tag!(0x80)]).or_else(|| of(&[tag!(0x77), tag!(0x9F4B)]));
         if let Some(signature) = signature {
-            self.records
-                .watch_signature(turn.command.data, signature, found);
+            let number = turn.command.data;
+            self.records.watch_signature(number, signature, found);
+            let opened = self.signer().map(|key| key.open_dynamic(signature, number));
+            if let Some(Err(wrong)) = opened {
+                found.add(&M23, || wrong);
+            }
         }
     }
 
-    /// A cryptogram in a signature.
+    /// The card's key in this payment, where it is known.
+    fn signer(&self) -> Option<&PublicKey> {
+        let set = self.transaction.set?;
+        self.signers.iter().find(|key| key.set() == set)
+    }
+
+    /// A cryptogram in a signature; what it is, where that can be told.
     pub(super) fn watch_combined(
         &mut self,
         turn: &Turn<'_>,
         given: &Given<'_>,
+        signature: &[u8],
         found: &mut Findings,
-    ) {
-        let Made::Signed(signature) = given.answered.made else {
-            return;
+    ) -> Option<[u8; 8]> {
+        let data = turn.command.data;
+        let told = self.told_with(data, given.is_second)?;
+        let number = told.value(0x9F37)?.to_vec();
+        self.records.watch_signature(&number, signature, found);
+        let key = self.signer().filter(|_| given.is_followed)?;
+        let combined = match key.open_combined(signature, &number) {
+            Ok(combined) => combined,
+            Err(wrong) => {
+                found.add(&M23, || wrong);
+                return None;
+            }
         };
-        let told = self.told_with(turn.command.data, given.is_second);
-        let number = told.and_then(|told| told.value(0x9F37)).map(<[u8]>::to_vec);
-        if let Some(number) = number {
-            self.records.watch_signature(&number, signature, found);
+        let answered = &given.answered;
+        if (combined.atc, combined.cid) != (answered.atc.to_be_bytes(), answered.cid) {
+            found.add(&M20, || {
+                "another counter or kind in a signature than outside".to_owned()
+            });
         }
+        let template = tlv::find(turn.data?, &[tag!(0x77)]).ok().flatten()?;
+        let others = besides_the_signature(template);
+        let payment = &self.transaction;
+        let lists: [&[u8]; 2] = if given.is_second {
+            [&payment.cdol1_data, data]
+        } else {
+            [data, &[]]
+        };
+        let [first, second] = lists;
+        if key.hash(&[&payment.pdol_data, first, second, &others]) != combined.hash {
+            found.add(&M20, || "a signature over another payment".to_owned());
+        }
+        Some(combined.cryptogram)
     }
 }

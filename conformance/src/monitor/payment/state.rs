@@ -203,7 +203,7 @@ pub(super) struct First {
     pub(super) asks: bool,
     /// What made it, where that is known.
     pub(super) algorithm: Option<Algorithm>,
-    /// `None` where it is in a signature.
+    /// `None` where it is in a signature that does not open.
     pub(super) cryptogram: Option<[u8; 8]>,
 }
 
@@ -212,6 +212,8 @@ pub(super) struct First {
 pub(super) struct Transaction {
     pub(super) phase: Phase,
     pub(super) path: Path,
+    /// Which set pays: what makes the sums, and signs.
+    pub(super) set: Option<Algorithm>,
     pub(super) verify: Verify,
     pub(super) issuer: Issuer,
     pub(super) first: Option<First>,
@@ -226,6 +228,7 @@ impl Transaction {
     pub(super) const UNKNOWN: Transaction = Transaction {
         phase: Phase::Unknown,
         path: Path::Unknown,
+        set: None,
         verify: Verify::Unknown,
         issuer: Issuer::Unknown,
         first: None,
@@ -354,9 +357,24 @@ impl Payments<'_> {
             aip,
             afl: afl.unwrap_or_default().to_vec(),
             path: self.path(afl.unwrap_or_default(), given),
+            set: self.set(given),
             pdol_data: given.to_vec(),
             cdol1_data: Vec::new(),
         };
+    }
+
+    /// Which set pays, by what the terminal told before.
+    fn set(&self, given: &[u8]) -> Option<Algorithm> {
+        if !self.application.sm_algorithms {
+            return Some(Algorithm::Des);
+        }
+        let told = Told([(self.lists.pdol.as_deref()?, given), (&[], &[]), (&[], &[])]);
+        let wants_sm = told.fits().then(|| told.value(0xDF69) == Some(&[0x01]))?;
+        Some(if wants_sm {
+            Algorithm::Sm4
+        } else {
+            Algorithm::Des
+        })
     }
 
     /// Whose money a payment with this locator takes.
