@@ -17,15 +17,33 @@ use cardlab_desk::bank::application::{
 };
 use cardlab_desk::bank::authority::{Certificate, open_card, open_issuer, open_static_data};
 use cardlab_desk::bank::host::{
-    Account, Bank, Cvr, Decision, Reason, Request, RequestError, Scripts, State,
+    Account, Bank, Cvr, Decision, IssuerData, Reason, Request, RequestError, Scripts, State,
 };
 use cardlab_desk::bank::key::{CardKeys, KeySet, Keys};
 use cardlab_desk::bank::personalise::{Bureau, install_data};
 use cardlab_desk::bank::rsa::{RsaPair, Whose};
 use cardlab_desk::wire::exchange;
+use proptest::prelude::{
+    ProptestConfig, any, prop, prop_assert, prop_assert_eq, prop_oneof, proptest,
+};
 
 const ACCOUNT: &str = "6228004116000202641";
 const SEQUENCE: u8 = 1;
+/// What a cryptogram or a MAC of the card is over, and these.
+const VOUCHED: [Tag; 12] = [
+    tag!(0x9F02),
+    tag!(0x9F03),
+    tag!(0x9F1A),
+    tag!(0x95),
+    tag!(0x5F2A),
+    tag!(0x9A),
+    tag!(0x9C),
+    tag!(0x9F37),
+    tag!(0x82),
+    tag!(0x9F36),
+    tag!(0x9F26),
+    tag!(0x9F10),
+];
 /// What a card with combined authentication offers.
 const AIP: [u8; 2] = [0x7D, 0x00];
 
@@ -89,7 +107,10 @@ fn blank() -> Card {
 
 fn personalise(icc: &mut dyn Icc, application: &Application, p1: u8) {
     let mut bureau = Bureau::new(|_| StaticKeys::initial(), level(p1), 3);
-    bureau.personalise(icc, application, &keys()).unwrap();
+    let keys = Keys::from_seed(7).of_card(&application.account, application.sequence);
+    bureau
+        .personalise(icc, application, &keys.unwrap())
+        .unwrap();
     bureau.personalise_directory(icc, &[application]).unwrap();
     icc.reset().unwrap();
 }
@@ -469,6 +490,149 @@ fn what_is_not_our_card_s_gets_no_answer() {
     assert_eq!(bench.authorise().reason, Reason::Approved);
     // The same once more: its counter was seen.
     assert_eq!(bench.authorise().reason, Reason::CounterSeen);
+}
+
+#[test]
+fn a_counter_once_seen_stays_seen_whatever_comes_between() {
+    let mut bench = Bench::of(&application());
+    let seen: Vec<Request> = (0..3)
+        .map(|_| {
+            bench.online();
+            bench.request()
+        })
+        .collect();
+    let balance = bench.balance();
+    for request in seen.iter().chain(&seen) {
+        let decision = bench.bank.authorise(request).unwrap();
+        assert_eq!(decision.reason, Reason::CounterSeen);
+    }
+    assert_eq!(bench.balance(), balance);
+}
+
+#[test]
+fn a_cryptogram_that_did_not_ask_is_no_question_whatever_the_terminal_says_of_it() {
+    let mut bench = Bench::of(&application());
+    bench.begin(false);
+    assert_eq!(bench.first(0x00).cid, 0x00, "a decline");
+    let says_it_asks = bench.request().with(tag!(0x9F27), &[0x80]);
+    let decision = bench.bank.authorise(&says_it_asks).unwrap();
+    assert_eq!((decision.reason, decision.arpc), (Reason::NotAsked, None));
+    // Nor does the second cryptogram of a transaction that the bank never heard of.
+    bench.begin(false);
+    bench.first(0x80);
+    let second = bench.generate(0x00, CDOL2, "Z3");
+    let says_it_asks = bench
+        .request()
+        .with_list(CDOL2, &bench.filled(CDOL2, "Z3"))
+        .unwrap()
+        .with(tag!(0x9F26), &second.cryptogram)
+        .with(tag!(0x9F10), &second.issuer);
+    assert_eq!(bench.bank.prove(&says_it_asks).unwrap(), Ok(()));
+    let decision = bench.bank.authorise(&says_it_asks).unwrap();
+    assert_eq!((decision.reason, decision.arpc), (Reason::NotAsked, None));
+    assert_eq!(bench.balance(), 100_000);
+}
+
+#[test]
+fn each_card_of_an_account_has_a_counter_of_its_own() {
+    let mut bench = Bench::of(&application());
+    bench.online();
+    bench.online();
+    let replaced = Application {
+        sequence: SEQUENCE + 1,
+        ..application()
+    };
+    let mut other = Bench::of(&replaced);
+    other.begin(false);
+    other.first(0x80);
+    let mut request = other.request();
+    request.sequence = replaced.sequence;
+    let decision = bench.bank.authorise(&request).unwrap();
+    assert_eq!(decision.reason, Reason::Approved);
+}
+
+#[test]
+fn discretionary_data_of_any_length_and_digits_are_read_or_are_none() {
+    for len in 0..=240_u8 {
+        for digits in [0x00, 0x99, 0xFF] {
+            let head = [7, 1, 1, 3, 0xA0, 0, 0, 1, len + 5, 0x01];
+            let data = [&head[..], &vec![digits; usize::from(len)], &[0; 4]].concat();
+            let balance = IssuerData::read(&data).unwrap().cash_balance();
+            let fits = len == 0 || digits == 0x00 || digits == 0x99 && len < 5;
+            assert_eq!(balance.is_some(), fits, "{len} of {digits:02X}");
+        }
+    }
+}
+
+#[test]
+fn a_message_with_an_element_twice_is_none() {
+    let once = Request::of(ACCOUNT, SEQUENCE).with_objects(&bytes("9C0100 9F0206000000001234"));
+    let again = once.unwrap().with_objects(&bytes("9C0163"));
+    assert_eq!(again.unwrap().get(tag!(0x9C)), Some(&[0x63][..]));
+    let twice = Request::of(ACCOUNT, SEQUENCE).with_objects(&bytes("9C0100 9A03260701 9C0100"));
+    assert_eq!(twice, Err(RequestError::Twice(0x9C)));
+}
+
+thread_local! {
+    /// A bank and a question to it.
+    static ASKED: (Bank, Request) = {
+        let mut bench = Bench::of(&application());
+        bench.begin(false);
+        bench.first(0x80);
+        (bench.bank.clone(), bench.request())
+    };
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn nothing_that_the_card_vouches_for_can_be_changed_on_the_way_to_its_bank(
+        changed in prop::collection::vec(
+            (
+                prop::sample::select(VOUCHED.to_vec()),
+                prop_oneof![
+                    prop::collection::vec(any::<u8>(), 0..8),
+                    prop::collection::vec(any::<u8>(), 0..256),
+                ],
+            ),
+            0..3,
+        ),
+        bit in prop::option::of((prop::sample::select(VOUCHED.to_vec()), any::<usize>())),
+    ) {
+        let (mut bank, right) = ASKED.with(Clone::clone);
+        let mut request = right.clone();
+        for (tag, value) in &changed {
+            request = request.with(*tag, value);
+        }
+        if let Some((tag, at)) = bit {
+            let mut value = request.get(tag).unwrap().to_vec();
+            if !value.is_empty() {
+                let at = at % (value.len() * 8);
+                value[at / 8] ^= 1 << (at % 8);
+            }
+            request = request.with(tag, &value);
+        }
+        let before = bank.account(ACCOUNT).unwrap().clone();
+        // Which version of the keys made it, nothing vouches for.
+        let mut said = request.clone();
+        if let Some(issuer) = request.get(tag!(0x9F10)).filter(|data| data.len() > 1) {
+            let mut issuer = issuer.to_vec();
+            issuer[1] = right.get(tag!(0x9F10)).unwrap()[1];
+            said = said.with(tag!(0x9F10), &issuer);
+        }
+        let proven = bank.prove(&request).is_ok_and(|proven| proven.is_ok());
+        prop_assert_eq!(proven, said == right);
+        let activated = bank.clone().activate(&request).is_ok_and(|done| done.is_ok());
+        prop_assert_eq!(activated, said == right);
+        let _made_or_refused = bank.scripts(&request);
+        match bank.authorise(&request) {
+            Ok(decision) if said == right => prop_assert_eq!(decision.reason, Reason::Approved),
+            Ok(decision) => prop_assert_eq!(decision.arpc, None),
+            Err(error) => prop_assert!(!error.to_string().is_empty()),
+        }
+        prop_assert_eq!(bank.account(ACCOUNT) == Some(&before), said != right);
+    }
 }
 
 /// Ten bytes of discretionary data: balance and sum.

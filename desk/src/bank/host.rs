@@ -12,7 +12,7 @@
 //! | there are keys for its cryptogram  | 05            |
 //! | the cryptogram is asking, and right | 05           |
 //! | the MAC of the discretionary data  | 05            |
-//! | the counter is new                 | 05            |
+//! | the card's counter is new          | 05            |
 //! | the account: lost, stolen, closed, not active | 41, 43, 62, 62 |
 //! | the PIN is not blocked             | 75            |
 //! | the PIN, where one was sent        | 55            |
@@ -73,6 +73,9 @@ pub enum RequestError {
     /// Not data objects one after the other.
     #[error("not data objects from byte {0}")]
     NotObjects(usize),
+    /// A data element twice in one message.
+    #[error("{0:X} is there twice")]
+    Twice(u32),
     /// The data are not as many as the list asks for.
     #[error("{found} bytes for a list that asks for {expected}")]
     OtherLength {
@@ -122,16 +125,21 @@ impl Request {
         self
     }
 
-    /// With data objects, as the field 55 of a message carries them.
+    /// With data objects, as the field 55 of a message carries them: each once, in place
+    /// of what was there before.
     ///
     /// # Errors
-    /// [`RequestError::NotObjects`].
+    /// [`RequestError::NotObjects`], [`RequestError::Twice`], whichever comes first.
     pub fn with_objects(mut self, bytes: &[u8]) -> Result<Request, RequestError> {
+        let mut read = BTreeMap::new();
         for object in Objects::new(bytes) {
             let object = object.map_err(|error| RequestError::NotObjects(error.offset))?;
-            self.elements
-                .insert(object.tag.value(), object.value.to_vec());
+            let tag = object.tag.value();
+            if read.insert(tag, object.value.to_vec()).is_some() {
+                return Err(RequestError::Twice(tag));
+            }
         }
+        self.elements.append(&mut read);
         Ok(self)
     }
 
@@ -379,6 +387,13 @@ const CVR_WORDS: [(usize, u8, &str, &str); 15] = [
 ];
 
 impl Cvr {
+    /// Whether the cryptogram that carries them asks on line: the first one does, and a
+    /// second one was not asked for yet.
+    #[must_use]
+    pub const fn asks(self) -> bool {
+        self.0[0] >> 4 == 0x0A
+    }
+
     /// What the first cryptogram answered: 0 declined, 1 approved, 2 asks on line.
     #[must_use]
     pub const fn first_answer(self) -> u8 {
@@ -410,11 +425,14 @@ impl Cvr {
 /// room for.
 #[must_use]
 pub fn fen_of(bytes: &[u8]) -> Option<Fen> {
-    let sum = bytes.iter().try_fold(0u64, |sum, byte| {
-        let (high, low) = (u64::from(byte >> 4), u64::from(byte & 0x0F));
-        (high < 10 && low < 10).then(|| sum * 100 + high * 10 + low)
+    let sum = bytes.iter().try_fold(0u32, |sum, byte| {
+        let (high, low) = (u32::from(byte >> 4), u32::from(byte & 0x0F));
+        if high > 9 || low > 9 {
+            return None;
+        }
+        sum.checked_mul(100)?.checked_add(high * 10 + low)
     })?;
-    u32::try_from(sum).ok().map(Fen::new)
+    Some(Fen::new(sum))
 }
 
 /// What became of an account.
@@ -449,7 +467,8 @@ pub struct Account {
     pub pin: Option<String>,
     /// How its card pads ten bytes of discretionary data for their MAC.
     long_mac: Padding,
-    last_atc: Option<u16>,
+    /// The highest counter seen of each card, by its sequence number.
+    counters: BTreeMap<u8, u16>,
     day: [u8; 3],
     count: u32,
     sum: Fen,
@@ -468,7 +487,7 @@ impl Account {
             cash_limit: Fen::new(100_000),
             pin: None,
             long_mac: Padding::M2,
-            last_atc: None,
+            counters: BTreeMap::new(),
             day: [0; 3],
             count: 0,
             sum: Fen::ZERO,
@@ -728,7 +747,8 @@ impl Bank {
             Ok(keys) => keys,
             Err(reason) => return Ok(asked.answer(reason)),
         };
-        if asked.cid >> 6 != 0x02 {
+        // The terminal says the one, and the card, under the cryptogram, the other.
+        if asked.cid >> 6 != 0x02 || !asked.issuer.cvr.asks() {
             return Ok(asked.answer(Reason::NotAsked));
         }
         if let Err(reason) = asked.prove(&keys, account.long_mac) {
@@ -737,13 +757,14 @@ impl Bank {
         let decided = match keys.whole() {
             // Nothing is loaded without a script.
             None if asked.kind == TYPE_CASH_LOAD => Err(Reason::NoKeys),
-            _ => account.decide(&asked),
+            _ => account.decide(&asked, request.sequence),
         };
         let (reason, load) = match decided {
             Ok(load) => (Reason::Approved, load),
             Err(reason) => (reason, None),
         };
-        account.last_atc = Some(asked.atc);
+        let seen = account.counters.entry(request.sequence).or_default();
+        *seen = asked.atc.max(*seen);
         let cryptograms = session(keys.cryptograms(), asked.atc);
         let arpc = pboc::arpc(&cryptograms, asked.cryptogram, reason.code());
         let mut decision = Decision {
@@ -844,8 +865,9 @@ impl Asked<'_> {
 impl Account {
     /// Decides, and books what is approved; the new balance of electronic cash where it
     /// is a load.
-    fn decide(&mut self, asked: &Asked<'_>) -> Result<Option<Fen>, Reason> {
-        if self.last_atc.is_some_and(|last| asked.atc <= last) {
+    fn decide(&mut self, asked: &Asked<'_>, sequence: u8) -> Result<Option<Fen>, Reason> {
+        let seen = self.counters.get(&sequence);
+        if seen.is_some_and(|seen| asked.atc <= *seen) {
             return Err(Reason::CounterSeen);
         }
         match self.state {
