@@ -210,7 +210,8 @@ impl Kernel<'_> {
         if answer.sw != Sw::OK {
             return Err(Why::Refused(NAME, answer.sw));
         }
-        let (mut made, has_own) = read_cryptogram(&answer.data).ok_or(Why::Malformed(NAME))?;
+        let template = only_object(&answer.data).ok_or(Why::Malformed(NAME))?;
+        let (mut made, has_own) = read_cryptogram(&template).ok_or(Why::Malformed(NAME))?;
         let kind = Kind::of(made.information).ok_or(Why::Malformed(NAME))?;
         let (en, zh) = asked.words();
         let (given_en, given_zh) = kind.words();
@@ -234,8 +235,11 @@ impl Kernel<'_> {
             } else {
                 [&self.options, &data, &[]]
             };
-            let response = find(&answer.data, &[tag!(0x77)]).ok().flatten();
-            let opened = self.open_combined(response.unwrap_or_default(), &lists);
+            let response = match template.tag == tag!(0x77) {
+                true => template.value,
+                false => &[],
+            };
+            let opened = self.open_combined(response, &lists);
             self.cdol1 = own;
             self.tsi.did(Tsi::AUTHENTICATION);
             match opened {
@@ -549,10 +553,17 @@ impl Kernel<'_> {
     }
 }
 
+/// The object that an answer is: beside one that is signed, nothing else may be read.
+fn only_object(data: &[u8]) -> Option<DataObject<'_>> {
+    let mut objects = Objects::new(data);
+    let first = objects.next()?.ok()?;
+    objects.next().is_none().then_some(first)
+}
+
 /// The cryptogram in an answer, and whether it stands there in the clear.
-fn read_cryptogram(data: &[u8]) -> Option<(Cryptogram, bool)> {
-    if let Some(plain) = find(data, &[tag!(0x80)]).ok()? {
-        let (&[information], rest) = plain.split_first_chunk()?;
+fn read_cryptogram(template: &DataObject<'_>) -> Option<(Cryptogram, bool)> {
+    if template.tag == tag!(0x80) {
+        let (&[information], rest) = template.value.split_first_chunk()?;
         let (atc, rest) = rest.split_first_chunk()?;
         let (cryptogram, issuer_data) = rest.split_first_chunk()?;
         let made = Cryptogram {
@@ -563,7 +574,10 @@ fn read_cryptogram(data: &[u8]) -> Option<(Cryptogram, bool)> {
         };
         return Some((made, true));
     }
-    let of = |tag| find(data, &[tag!(0x77), tag]).ok().flatten();
+    if template.tag != tag!(0x77) {
+        return None;
+    }
+    let of = |tag| find(template.value, &[tag]).ok().flatten();
     let &[information] = of(tag!(0x9F27))? else {
         return None;
     };
