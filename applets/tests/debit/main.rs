@@ -2,6 +2,7 @@
 
 mod allocation;
 mod firewall;
+mod hostile;
 mod model;
 mod personalise;
 mod power;
