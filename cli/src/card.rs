@@ -2,6 +2,7 @@
 
 use crate::kept::Kept;
 use anyhow::Context as _;
+use cardlab::aid::Aid;
 use cardlab::icc::Icc as _;
 use cardlab::os::Card;
 use cardlab_desk::issue;
@@ -176,4 +177,23 @@ pub(crate) fn issued(profile: &Profile, seed: u64) -> anyhow::Result<Card> {
 /// What is said before the reason.
 pub(crate) fn cannot_issue(profile: &Profile) -> String {
     format!("cannot issue a card of profile {}", profile.id)
+}
+
+/// The name of an application, on the command line.
+pub(crate) fn name(text: &str) -> Result<Aid, String> {
+    let bytes = hex::decode(text).ok().and_then(|bytes| Aid::new(&bytes));
+    bytes.ok_or_else(|| "expected 5 to 16 bytes in hex".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::name;
+
+    #[test]
+    fn a_name_is_hex() {
+        assert!(name("A000000333010101").is_ok());
+        for text in ["", "A0", "A00000033301010", "PBOC"] {
+            assert!(name(text).is_err(), "{text:?}");
+        }
+    }
 }

@@ -47,7 +47,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// Run the conformance suite against a freshly issued card 运行检测套件
+    /// Run the conformance suite against a card, a new one or an image 运行检测套件
     #[command(after_help = EXIT_CODES)]
     Test(test::Test),
     /// Run a PC/SC program with the card in its only reader 插卡运行PC/SC程序

@@ -1,6 +1,6 @@
 //! `cardlab pay`: a payment at a terminal, with each decision explained.
 
-use crate::card::Which;
+use crate::card::{self, Which};
 use crate::terminal::{in_reader, now};
 use crate::watch::{Known, Watch};
 use anyhow::Context as _;
@@ -9,7 +9,7 @@ use cardlab::fen::Fen;
 use cardlab::icc::Icc;
 use cardlab::link::tap::Tap;
 use cardlab_conformance::verdict::Exit;
-use cardlab_desk::bank::application::Application;
+use cardlab_desk::bank::application::Ordered;
 use cardlab_desk::bank::host::{Bank, Cvr, State, TYPE_CASH_LOAD};
 use cardlab_desk::emv::{
     Cryptogram, End, Holder, Host, OutOfReach, Outcome, Sale, Step, Terminal, Why, activate, pay,
@@ -64,7 +64,7 @@ pub(crate) struct Pay {
     #[arg(long)]
     unable: bool,
     /// The application by its name; that of the highest priority without it
-    #[arg(long, value_name = "AID", value_parser = name)]
+    #[arg(long, value_name = "AID", value_parser = card::name)]
     application: Option<Aid>,
     /// A card in this reader of pcscd instead of ours: part of its name, or its number from
     /// 0; the bank and the authority remain those for tests
@@ -107,6 +107,9 @@ impl Pay {
         let counter = Counter {
             pay: &self,
             ordered,
+            account: ordered
+                .account()
+                .with_context(|| format!("no record of {} has an account, 5A", ordered.aid()))?,
             terminal: if self.sm {
                 terminal.with_sm()
             } else {
@@ -125,17 +128,14 @@ impl Pay {
     }
 
     /// The application that is wanted, as its bank ordered it.
-    fn ordered<'s>(&self, side: &'s BankSide) -> anyhow::Result<&'s Application> {
-        let mut fields = side
-            .applications
-            .iter()
-            .filter_map(|one| one.ordered.fields());
+    fn ordered<'s>(&self, side: &'s BankSide) -> anyhow::Result<&'s Ordered> {
+        let mut all = side.applications.iter().map(|one| &one.ordered);
         match &self.application {
-            None => fields
+            None => all
                 .next()
-                .context("the profile's bank side has no application in fields"),
-            Some(wanted) => fields
-                .find(|one| one.aid == *wanted)
+                .context("the profile's bank side has no application"),
+            Some(wanted) => all
+                .find(|one| one.aid() == wanted)
                 .with_context(|| format!("the profile has no application {wanted}")),
         }
     }
@@ -149,7 +149,9 @@ impl Pay {
 /// The counter where it is paid.
 struct Counter<'p> {
     pay: &'p Pay,
-    ordered: &'p Application,
+    ordered: &'p Ordered,
+    /// Its account.
+    account: String,
     terminal: Terminal,
     when: [u8; 7],
     out: StdoutLock<'static>,
@@ -157,7 +159,7 @@ struct Counter<'p> {
 
 impl Counter<'_> {
     fn serve(mut self, card: &mut dyn Icc, mut bank: Bank) -> anyhow::Result<ExitCode> {
-        if self.pay.sm && !self.ordered.sm_algorithms {
+        if self.pay.sm && !self.ordered.has_sm_set() {
             writeln!(
                 self.out,
                 "配置中该应用无国密算法集 the profile gives this application no SM set: \
@@ -171,7 +173,7 @@ impl Counter<'_> {
             self.activate_new(card, &mut bank)?;
         }
         // The host keeps nothing between calls: what became of the card it takes as it is.
-        let mut account = bank.account_mut(&self.ordered.account);
+        let mut account = bank.account_mut(&self.account);
         if let Some(account) = &mut account {
             account.state = State::Active;
         }
@@ -179,7 +181,7 @@ impl Counter<'_> {
         if self.pay.is_new() && self.pay.ecash {
             self.load_new(card, &mut bank, amount)?;
         }
-        let account = bank.account_mut(&self.ordered.account);
+        let account = bank.account_mut(&self.account);
         if let Some(account) = account.filter(|_| self.pay.decline) {
             account.balance = Fen::ZERO;
         }
@@ -213,7 +215,7 @@ impl Counter<'_> {
 
     fn activate(mut self, card: &mut dyn Icc, bank: &mut Bank) -> anyhow::Result<ExitCode> {
         let sale = self.sale(Fen::ZERO);
-        let activation = activate(card, &self.terminal, &sale, &self.ordered.aid, bank);
+        let activation = activate(card, &self.terminal, &sale, self.ordered.aid(), bank);
         self.tell(&activation.steps)?;
         if activation.done && self.pay.is_new() {
             writeln!(
@@ -232,7 +234,7 @@ impl Counter<'_> {
     /// Has the bank activate a new card, which would pay nothing.
     fn activate_new(&mut self, card: &mut dyn Icc, bank: &mut Bank) -> anyhow::Result<()> {
         let sale = self.sale(Fen::ZERO);
-        let activation = activate(card, &self.terminal, &sale, &self.ordered.aid, bank);
+        let activation = activate(card, &self.terminal, &sale, self.ordered.aid(), bank);
         anyhow::ensure!(activation.done, "the new card could not be activated");
         writeln!(
             self.out,
@@ -244,15 +246,17 @@ impl Counter<'_> {
 
     /// Loads electronic cash onto a new card, which has none.
     fn load_new(&mut self, card: &mut dyn Icc, bank: &mut Bank, amount: Fen) -> anyhow::Result<()> {
-        let Some(cash) = self.ordered.cash else {
+        let Some(limit) = self.ordered.cash_limit() else {
             return Ok(());
         };
         let wanted = amount.count().saturating_mul(2).max(10_000);
-        let wanted = Fen::new(wanted).min(cash.balance_limit);
+        let wanted = Fen::new(wanted).min(limit);
         let mut sale = self.sale(wanted);
         (sale.kind, sale.online) = (TYPE_CASH_LOAD, true);
         sale.seed = sale.seed.wrapping_add(1);
-        let holder = Holder::with_pin(&self.ordered.pin);
+        let holder = Holder {
+            pins: self.ordered.pin().into_iter().collect(),
+        };
         let outcome = pay(card, &self.terminal, &sale, &holder, bank);
         writeln!(
             self.out,
@@ -287,7 +291,8 @@ impl Counter<'_> {
             Vec::new()
         } else if self.pay.pin.is_empty() {
             // Electronic cash that runs low asks for it once more, for the bank.
-            vec![self.ordered.pin.clone(); 1 + usize::from(self.pay.ecash)]
+            let pin = self.ordered.pin().into_iter();
+            pin.cycle().take(1 + usize::from(self.pay.ecash)).collect()
         } else {
             self.pay.pin.clone()
         };
@@ -382,11 +387,6 @@ fn cryptogram(made: &Cryptogram) -> String {
     format!("{kind} {value}, ATC {}{results}", made.atc)
 }
 
-fn name(text: &str) -> Result<Aid, String> {
-    let bytes = hex::decode(text).ok().and_then(|bytes| Aid::new(&bytes));
-    bytes.ok_or_else(|| "expected 5 to 16 bytes in hex".to_owned())
-}
-
 fn time(text: &str) -> Result<[u8; 7], String> {
     let decimal = text.bytes().all(|digit| digit.is_ascii_digit());
     let bytes = hex::decode(text).ok().filter(|_| decimal);
@@ -398,7 +398,7 @@ fn time(text: &str) -> Result<[u8; 7], String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{name, time};
+    use super::time;
 
     #[test]
     fn a_time_is_a_day_and_six_digits() {
@@ -406,14 +406,6 @@ mod tests {
         assert_eq!(time("20260701123456"), Ok(expected));
         for text in ["", "20260701", "20261301123456", "2026070112345A"] {
             assert!(time(text).is_err(), "{text:?}");
-        }
-    }
-
-    #[test]
-    fn a_name_is_hex() {
-        assert!(name("A000000333010101").is_ok());
-        for text in ["", "A0", "A00000033301010", "PBOC"] {
-            assert!(name(text).is_err(), "{text:?}");
         }
     }
 }

@@ -4,7 +4,8 @@
 //! copy's initial PIN is used, and where that was changed, a key that opens it too.
 
 use crate::card::{self, Which};
-use crate::{explain, subject};
+use crate::explain;
+use crate::subject::{self, Way};
 use cardlab::apdu::Sw;
 use cardlab::icc::Icc;
 use cardlab::link::atr::Atr;
@@ -54,7 +55,7 @@ impl Show {
                 writeln!(out, "    {line}")?;
             }
         }
-        let subject = subject::of(card.card().fork(), &profile, seed)?;
+        let subject = subject::of(card.card().fork(), &profile, seed, Way::InProcess, None)?;
         writeln!(out, "{}", about(&profile))?;
         let mut tree = self.tree(&*subject, &profile, None);
         tree.extend(certificates(&*subject, &profile));

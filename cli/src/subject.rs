@@ -94,40 +94,70 @@ pub(crate) fn issue(
     vpcd: Option<&str>,
 ) -> anyhow::Result<Box<dyn Subject>> {
     let social = Arc::new(Social::of(profile, seed)?);
-    let mut issued = social.with_bank_of(profile, seed)?;
-    let (name, way) = match way {
-        Way::InProcess => ("in-process", Reach::InProcess),
-        Way::T0 => ("t0", Reach::T0),
-        Way::T1 => ("t1", Reach::T1),
-        Way::Vpcd => {
-            let slot = Slot(Arc::new(Mutex::new(issued.fork())));
-            let reader = insert(&slot, vpcd.unwrap_or(vpcd::ADDRESS))?;
-            let reader = Arc::new(Mutex::new(reader));
-            ("vpcd", Reach::Pcscd { slot, reader })
-        }
-    };
-    Ok(Box::new(Ours {
-        name,
-        issued: Mutex::new(issued),
-        keys: social.keys.clone(),
-        social: OnceLock::from(social),
+    let issued = social.with_bank_of(profile, seed)?;
+    let keys = social.keys.clone();
+    let reach = Reach::new(way, issued, vpcd)?;
+    Ok(Box::new(Ours::new(
+        reach,
+        keys,
+        OnceLock::from(social),
         seed,
-        authority: OnceLock::new(),
-        way,
-    }))
+    )))
 }
 
-/// A card that is there already, in process.
-pub(crate) fn of(card: Card, profile: &Profile, seed: u64) -> anyhow::Result<Box<dyn Subject>> {
-    Ok(Box::new(Ours {
-        name: "in-process",
-        issued: Mutex::new(card),
-        social: OnceLock::new(),
-        keys: keys(profile, seed)?,
-        seed,
-        authority: OnceLock::new(),
-        way: Reach::InProcess,
-    }))
+/// A card that is there already: one of this profile and seed.
+pub(crate) fn of(
+    card: Card,
+    profile: &Profile,
+    seed: u64,
+    way: Way,
+    vpcd: Option<&str>,
+) -> anyhow::Result<Box<dyn Subject>> {
+    let reach = Reach::new(way, card, vpcd)?;
+    let keys = keys(profile, seed)?;
+    Ok(Box::new(Ours::new(reach, keys, OnceLock::new(), seed)))
+}
+
+impl Ours {
+    fn new(
+        (card, name, way): (Card, &'static str, Reach),
+        keys: CardKeys,
+        social: OnceLock<Arc<Social>>,
+        seed: u64,
+    ) -> Ours {
+        Ours {
+            name,
+            issued: Mutex::new(card),
+            social,
+            keys,
+            seed,
+            authority: OnceLock::new(),
+            way,
+        }
+    }
+}
+
+impl Reach {
+    /// The way to a card, with its name in reports; the card is put in where it is by a
+    /// reader.
+    fn new(
+        way: Way,
+        mut card: Card,
+        vpcd: Option<&str>,
+    ) -> anyhow::Result<(Card, &'static str, Reach)> {
+        let (name, reach) = match way {
+            Way::InProcess => ("in-process", Reach::InProcess),
+            Way::T0 => ("t0", Reach::T0),
+            Way::T1 => ("t1", Reach::T1),
+            Way::Vpcd => {
+                let slot = Slot(Arc::new(Mutex::new(card.fork())));
+                let reader = insert(&slot, vpcd.unwrap_or(vpcd::ADDRESS))?;
+                let reader = Arc::new(Mutex::new(reader));
+                ("vpcd", Reach::Pcscd { slot, reader })
+            }
+        };
+        Ok((card, name, reach))
+    }
 }
 
 fn keys(profile: &Profile, seed: u64) -> anyhow::Result<CardKeys> {

@@ -1,7 +1,9 @@
-//! `cardlab test`: the suite against a freshly issued card.
+//! `cardlab test`: the suite against a freshly issued card, or one in an image.
 
 use crate::card;
+use crate::kept::Kept;
 use crate::subject::{self, Way};
+use cardlab::icc::Icc as _;
 use cardlab_conformance::case::Safety;
 use cardlab_conformance::event::Event;
 use cardlab_conformance::plan::{self, KnownFailures};
@@ -11,14 +13,19 @@ use cardlab_conformance::runner::{self, Options};
 use cardlab_conformance::verdict::Exit;
 use clap::{ArgAction, Args, ValueEnum};
 use std::io;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Run the conformance suite against a freshly issued card.
+/// Run the conformance suite against a freshly issued card, or one in an image.
 #[derive(Args)]
 pub(crate) struct Test {
     /// A shipped profile by name, or a profile file
     #[arg(long, value_name = "NAME|PATH", default_value = card::PROFILE)]
     profile: String,
+    /// A card image in place of a new card: each case has a copy of it, and the image stays
+    /// as it is; --profile and --seed are those of its card
+    #[arg(long, value_name = "FILE")]
+    image: Option<PathBuf>,
     /// How the card is reached
     #[arg(long, value_name = "WAY", value_enum, default_value_t = Way::InProcess)]
     subject: Way,
@@ -87,7 +94,17 @@ impl Test {
         for wanted in &self.report {
             wanted.check_folder()?;
         }
-        let subject = subject::issue(&profile, self.seed, self.subject, self.vpcd.as_deref())?;
+        let (way, vpcd) = (self.subject, self.vpcd.as_deref());
+        let subject = match &self.image {
+            None => subject::issue(&profile, self.seed, way, vpcd)?,
+            Some(image) => {
+                let mut card = Kept::open(image)?.card().fork();
+                let atr = card.power_on()?;
+                card::must_be_of(&profile, &atr)?;
+                card.power_off();
+                subject::of(card, &profile, self.seed, way, vpcd)?
+            }
+        };
         let detail = match self.verbose {
             0 => Detail::Failures,
             1 => Detail::Cases,

@@ -36,6 +36,28 @@ fn says(printed: &str, parts: &[&str]) {
 }
 
 #[test]
+fn a_card_of_a_bureau_s_groupings_pays_with_the_keys_that_they_have() {
+    let bureau = ["--profile", "bureau-2.0", "--amount", "12.34"];
+    let printed = told(&pay(&bureau), 0);
+    says(
+        &printed,
+        &["联机批准", "account 8888800000000001/01: 00", "CVR A03002"],
+    );
+    assert!(
+        !printed.contains("activates"),
+        "it pays as it is handed over"
+    );
+    let printed = told(&pay(&[&bureau[..], &["--ecash"]].concat()), 0);
+    says(
+        &printed,
+        &["脱机批准", "CVR 900002", "electronic cash: 1087.66"],
+    );
+    // Its limits are 0: nothing goes off line.
+    let printed = told(&pay(&[&bureau[..], &["--offline"]].concat()), 1);
+    says(&printed, &["脱机拒绝"]);
+}
+
+#[test]
 fn a_new_card_pays_off_line() {
     for profile in ["henan-2.0", "henan-3.0"] {
         let output = pay(&["--amount", "12.34", "--offline", "--profile", profile]);

@@ -1,6 +1,14 @@
-//! The verb `test`: the exit code of the safety budget.
+//! The verb `test`: the exit code of the safety budget, and a card in an image.
 
-use std::process::Command;
+use std::process::{Command, Output};
+
+fn cardlab(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cardlab"));
+    command
+        .args(arguments)
+        .output()
+        .expect("the command starts")
+}
 
 #[test]
 fn a_safety_budget_withholds_what_does_worse_to_a_card() {
@@ -9,9 +17,54 @@ fn a_safety_budget_withholds_what_does_worse_to_a_card() {
         ("consumes-pin-try", 0),
         ("irreversible", 0),
     ] {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_cardlab"));
-        let command = command.args(["test", "--filter", "verify/a-wrong-pin", "--safety", safety]);
-        let output = command.output().expect("the command starts");
+        let output = cardlab(&["test", "--filter", "verify/a-wrong-pin", "--safety", safety]);
         assert_eq!(output.status.code(), Some(code), "{safety}");
     }
+}
+
+#[test]
+fn a_card_in_an_image_is_tested_in_copies_and_stays_as_it_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let image = folder.path().join("card.img");
+    let path = image.to_str().expect("a name");
+    let issued = cardlab(&[
+        "issue",
+        "--profile",
+        "national-2.0",
+        "--seed",
+        "3",
+        "--image",
+        path,
+    ]);
+    assert!(issued.status.success());
+    let before = std::fs::read(&image).expect("the image");
+    let test = |profile: &str, seed: &str, filter: &str| {
+        cardlab(&[
+            "test",
+            "--image",
+            path,
+            "--profile",
+            profile,
+            "--seed",
+            seed,
+            "--filter",
+            filter,
+        ])
+    };
+    for way in ["verify/*", "pin-counter/*"] {
+        let tested = test("national-2.0", "3", way);
+        assert_eq!(tested.status.code(), Some(0), "{tested:?}");
+    }
+    assert!(before == std::fs::read(&image).expect("the image"));
+    // Keys of another seed are not its own.
+    let tested = test("national-2.0", "4", "external-authentication/*");
+    assert_eq!(tested.status.code(), Some(1), "{tested:?}");
+    let refused = test("national-1.0", "3", "verify/*");
+    assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+    let says = String::from_utf8_lossy(&refused.stderr);
+    assert!(says.contains("not issued from national-1.0"), "{says}");
+    // A card that was used is not a new one.
+    let wrong = cardlab(&["apdu", "--image", path, "00200000 03 999999"]);
+    assert_eq!(wrong.status.code(), Some(1), "{wrong:?}");
+    assert!(before != std::fs::read(&image).expect("the image"));
 }

@@ -16,10 +16,13 @@ use std::sync::Arc;
 pub struct Cards<'s> {
     subject: &'s dyn Subject,
     profile: &'s Profile,
-    issued: RefCell<HashMap<Variant, Result<Rc<Issued>, Trouble>>>,
+    issued: RefCell<HashMap<Variant, Result<Own, Trouble>>>,
 }
 
-/// A card that was issued for cases with an application of their own.
+/// The card of cases with an application of their own; `None` where the subject's is such.
+type Own = Option<Rc<Issued>>;
+
+/// A card that was issued for such cases.
 struct Issued {
     subject: Arc<dyn Subject>,
     profile: Profile,
@@ -28,7 +31,7 @@ struct Issued {
 /// The card of one case.
 pub struct Chosen<'s> {
     base: (&'s dyn Subject, &'s Profile),
-    own: Option<Rc<Issued>>,
+    own: Own,
 }
 
 impl<'s> Cards<'s> {
@@ -51,37 +54,40 @@ impl<'s> Cards<'s> {
     /// The card that a case runs on.
     ///
     /// # Errors
-    /// [`Trouble::Unavailable`] where the subject issues no cards, [`Trouble::Case`] where
-    /// none can be issued as the case has it.
+    /// [`Trouble::Unavailable`] where the subject issues no cards or none such,
+    /// [`Trouble::Case`] where none can be issued as the case has it.
     pub fn choose(&self, case: &Case) -> Result<Chosen<'s>, Trouble> {
-        let own = case
-            .application
-            .as_ref()
-            .map(|variant| self.issued(variant));
+        let own = match &case.application {
+            None => None,
+            Some(variant) => self.issued(variant)?,
+        };
         Ok(Chosen {
             base: (self.subject, self.profile),
-            own: own.transpose()?,
+            own,
         })
     }
 
-    fn issued(&self, variant: &Variant) -> Result<Rc<Issued>, Trouble> {
+    fn issued(&self, variant: &Variant) -> Result<Own, Trouble> {
         if let Some(known) = self.issued.borrow().get(variant) {
             return known.clone();
         }
-        let issued = self.issue(variant).map(Rc::new);
+        let issued = self.issue(variant).map(|issued| issued.map(Rc::new));
         let mut all = self.issued.borrow_mut();
         all.insert(variant.clone(), issued.clone());
         issued
     }
 
-    fn issue(&self, variant: &Variant) -> Result<Issued, Trouble> {
-        let profile = variant.of(self.profile).map_err(Trouble::Case)?;
+    fn issue(&self, variant: &Variant) -> Result<Option<Issued>, Trouble> {
+        let profile = variant.of(self.profile)?;
+        if profile.bank == self.profile.bank {
+            return Ok(None);
+        }
         let subject = self.subject.issued(&profile).map_err(Trouble::Case)?;
         let unavailable = Trouble::Unavailable("a card that is issued for this case");
-        Ok(Issued {
+        Ok(Some(Issued {
             subject: subject.ok_or(unavailable)?,
             profile,
-        })
+        }))
     }
 }
 

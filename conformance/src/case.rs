@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 /// The version of `INTERPRETING.md` that this runner reads by.
-pub const INTERPRETING_VERSION: u32 = 4;
+pub const INTERPRETING_VERSION: u32 = 5;
 
 /// One case.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,6 +121,8 @@ enum Condition {
     Certificates,
     CertificateCommands,
     Bank,
+    BankByAccount,
+    BankWithCash,
 }
 
 /// One step: a label, one thing done, and what is expected of it.
@@ -830,7 +832,10 @@ impl Need {
     /// Whether it asks for a bank application.
     #[must_use]
     pub fn is_bank(&self) -> bool {
-        self.condition == Condition::Bank
+        matches!(
+            self.condition,
+            Condition::Bank | Condition::BankByAccount | Condition::BankWithCash
+        )
     }
 
     fn is_met(&self, profile: &Profile) -> bool {
@@ -851,7 +856,13 @@ impl Need {
             Condition::CyclicAppendByNumber(wanted) => profile.cyclic_append_by_number == *wanted,
             Condition::Profile(id) => profile.id == *id,
             Condition::Certificates => profile.certificates.is_some(),
-            Condition::Bank => variant::name(profile).is_some(),
+            Condition::Bank => variant::first(profile).is_some(),
+            Condition::BankByAccount => {
+                variant::first(profile).is_some_and(|first| first.fields().is_some())
+            }
+            Condition::BankWithCash => {
+                variant::first(profile).is_some_and(|first| !first.locators()[1].is_empty())
+            }
             Condition::CertificateCommands => profile
                 .certificates
                 .as_ref()
@@ -871,7 +882,7 @@ impl TryFrom<String> for Need {
                  directory=LABEL, file=LABEL/EFXX, pin, pin=never, pin-tries=N, \
                  cyclic-append-by-number, \
                  cyclic-append-by-number=no, profile=ID, certificates, \
-                 certificate-commands, bank"
+                 certificate-commands, bank, bank=account, bank=cash"
             )
         };
         let version = |digit: &str| digit.parse().ok().filter(|v| (1..=3).contains(v));
@@ -897,6 +908,8 @@ impl TryFrom<String> for Need {
                     Some(Condition::FirstChange(FirstChange::Terminal))
                 }
                 Some(("no-key", name)) => Some(Condition::NoKey(name.to_owned())),
+                Some(("bank", "account")) => Some(Condition::BankByAccount),
+                Some(("bank", "cash")) => Some(Condition::BankWithCash),
                 Some(("pin", "never")) => Some(Condition::PinNever),
                 Some(("pin-tries", tries)) => tries.parse().ok().map(Condition::PinTries),
                 Some(("key", name)) => Some(Condition::Key(name.to_owned())),

@@ -13,7 +13,7 @@
 //! White space does not count; the last four digits are the status word.
 
 use cardlab::apdu::{Response, Sw};
-use cardlab::tlv::{self, Tag};
+use cardlab::tlv::{Objects, Tag};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use thiserror::Error;
@@ -143,11 +143,31 @@ impl ObjectPath {
         }
     }
 
-    /// The value that stands there, if there is one.
+    /// The first value that stands there, if there is one; records may stand one after
+    /// the other.
     #[must_use]
     pub fn find<'d>(&self, data: &'d [u8]) -> Option<&'d [u8]> {
-        tlv::find(data, &tags(&self.0)?).ok().flatten()
+        below(data, &tags(&self.0)?)
     }
+}
+
+/// The first value at the end of this path; `None` too where data before it are no
+/// objects.
+fn below<'d>(data: &'d [u8], path: &[Tag]) -> Option<&'d [u8]> {
+    let (tag, path) = path.split_first()?;
+    for object in Objects::new(data) {
+        let object = object.ok()?;
+        if object.tag == *tag {
+            let found = match path {
+                [] => Some(object.value),
+                path => below(object.value, path),
+            };
+            if found.is_some() {
+                return found;
+            }
+        }
+    }
+    None
 }
 
 fn tags(text: &str) -> Option<Vec<Tag>> {
@@ -399,6 +419,10 @@ mod tests {
         assert!(judge("6F/A5/9F0C", "-"));
         assert!(!judge("6F/A5/88", "-"));
         assert!(!judge("6F/84", "1122"));
+        let records = hex::decode("7003840111 7003850122 7003850133".replace(' ', "")).unwrap();
+        let found = |path: &str| ObjectPath::parse(path).unwrap().find(&records);
+        assert_eq!(found("70/85"), Some(&[0x22][..]));
+        assert_eq!(found("70/86"), None);
         assert!(ObjectPath::parse("6F/").is_err() && ObjectPath::parse("6F.84").is_err());
         assert!(ObjectValue::parse("1").is_err());
     }

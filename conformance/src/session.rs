@@ -263,9 +263,8 @@ impl<'s> Session<'s> {
                 kept.insert(label, name.as_bytes().to_vec());
             }
         }
-        if let Some(name) = variant::name(profile) {
-            kept.insert("bank".to_owned(), name.as_bytes().to_vec());
-            kept.insert("pse".to_owned(), b"1PAY.SYS.DDF01".to_vec());
+        if let Some(ordered) = variant::first(profile) {
+            kept.extend(bank::values(ordered));
         }
         kept.insert("pki".to_owned(), pki::ENVIRONMENT.as_bytes().to_vec());
         kept.insert("cert".to_owned(), pki::APPLICATION.as_bytes().to_vec());
@@ -1153,7 +1152,7 @@ impl From<KeyPair> for Pair {
 }
 
 /// `right` is the PIN itself, `wrong` has each digit one greater; else digits.
-fn digits_of(right: &str, pin: &str) -> String {
+pub(crate) fn digits_of(right: &str, pin: &str) -> String {
     match pin {
         "right" => right.to_owned(),
         // Each digit another one, so that it differs in every place.

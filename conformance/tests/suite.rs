@@ -10,7 +10,7 @@ use cardlab::link::t0::T0;
 use cardlab::link::t1::{IFS_MAX, Parameters, T1};
 use cardlab::os::Card;
 use cardlab_conformance::cards::Cards;
-use cardlab_conformance::case::Safety;
+use cardlab_conformance::case::{Case, Need, Safety};
 use cardlab_conformance::event::{Event, Judged};
 use cardlab_conformance::plan::{self, KnownFailures};
 use cardlab_conformance::runner::{self, Options};
@@ -35,7 +35,10 @@ struct Ran {
 }
 
 fn run(profile: &Profile, subject: &dyn Subject) -> Ran {
-    let cases = plan::for_profile(profile).unwrap();
+    run_some(&plan::for_profile(profile).unwrap(), profile, subject)
+}
+
+fn run_some(cases: &[Case], profile: &Profile, subject: &dyn Subject) -> Ran {
     let known = KnownFailures::shipped().unwrap();
     let mut unexpected = Vec::new();
     let mut verdicts = Vec::new();
@@ -47,7 +50,7 @@ fn run(profile: &Profile, subject: &dyn Subject) -> Ran {
             }
         }
     };
-    let (summary, exit) = runner::run(&cases, subject, profile, OPTIONS, &known, &mut tell);
+    let (summary, exit) = runner::run(cases, subject, profile, OPTIONS, &known, &mut tell);
     Ran {
         unexpected,
         verdicts,
@@ -220,5 +223,46 @@ fn the_names_of_the_pack_are_on_the_card_as_they_were_written() {
             let judged = runner::judge(&case, &cards, Safety::Irreversible);
             assert_eq!(judged.verdict, Verdict::Pass, "{id}: {}", tale(&judged));
         }
+    }
+}
+
+/// Profiles whose bank application is another in what decides how payments go.
+fn other_banks() -> Vec<Profile> {
+    let odd = r#""pin": "1357", "active": true, "card_block": "card",
+        "switches": { "new_card_takes_no_cash": true, "counts_at_first_ac": true },
+        "limits": { "lower": 0, "upper": 0 }, "default_action": "6010", "tries": 6,
+        "methods": "0000000000000000 1E031F00",
+        "second_currency": { "code": "0840", "conversion": "10000072" },
+        "cash": { "balance_fen": 12345, "second": { "code": "0344" } }, "issuer_key_bits": 1984"#;
+    let members = [
+        ("without-cash", r#""cash": null"#),
+        ("static", r#""authentication": "static""#),
+        ("with-sm", r#""sm_algorithms": true"#),
+        ("odd", odd),
+    ];
+    members
+        .map(|(id, members)| {
+            let application = format!(r#"{{ "aid": "A000000333010101", {members} }}"#);
+            let text = format!(
+                r#"{{ "id": "{id}", "extends": "henan-2.0",
+                     "bank": {{ "applications": [{application}] }} }}"#
+            );
+            Profile::parse(id, &text).unwrap()
+        })
+        .into()
+}
+
+#[test]
+fn the_cases_of_payments_hold_on_any_bank_application() {
+    for profile in other_banks() {
+        let ours = Ours::issued(&profile);
+        let cases = plan::shipped().unwrap();
+        let cases: Vec<_> = cases
+            .into_iter()
+            .filter(|case| case.needs.iter().any(Need::is_bank))
+            .collect();
+        let ran = run_some(&cases, &profile, &ours);
+        assert_eq!(ran.unexpected, Vec::<String>::new(), "{}", profile.id);
+        assert!(ran.decided > 700, "{}: {}", profile.id, ran.decided);
     }
 }

@@ -422,6 +422,7 @@ fn the_items_of_ld_t_6001_3_are_covered() {
         ("national-3.0", 22),
         ("henan-2.0", 19),
         ("henan-3.0", 22),
+        ("bureau-2.0", 19),
     ];
     for (profile, cases) in all_cases() {
         let items: BTreeSet<&str> = cases

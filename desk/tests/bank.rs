@@ -150,7 +150,7 @@ impl Bench {
 impl<I: Icc> Bench<I> {
     fn with(icc: I, application: &Application) -> Bench<I> {
         let mut bank = Bank::from_seed(7);
-        bank.open_for(application, Fen::new(100_000));
+        bank.open_for(&application.clone().into(), Fen::new(100_000));
         Bench {
             icc,
             bank,
@@ -662,7 +662,9 @@ fn the_mac_of_long_discretionary_data_is_as_the_card_was_ordered_to_pad_it() {
         (&unpadded, &padded, Reason::WrongDiscretionary),
     ] {
         let mut bench = Bench::of(card);
-        bench.bank.open_for(ordered, Fen::new(100_000));
+        bench
+            .bank
+            .open_for(&ordered.clone().into(), Fen::new(100_000));
         bench.begin(false);
         bench.first(0x80);
         assert_eq!(bench.authorise().reason, reason);

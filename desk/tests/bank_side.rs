@@ -10,7 +10,7 @@ use cardlab::os::Card;
 use cardlab::tag;
 use cardlab_desk::bank::application::{
     Application, Authentication, CDOL1, CDOL2, CardBlock, Cash, Grouping, KeyLength, Limits,
-    Ordered, STARTS_INACTIVE, SWITCHES,
+    Ordered, Raw, STARTS_INACTIVE, SWITCHES,
 };
 use cardlab_desk::bank::host::{Bank, Reason, Request, State};
 use cardlab_desk::bank::key::Keys;
@@ -306,9 +306,76 @@ fn an_application_out_of_its_groupings_is_the_same_card() {
         let [one, other] = &mut cards;
         assert_eq!(send(one, command), send(other, command), "{command}");
     }
-    let request = first_cryptogram(&mut cards[1], first(&ordered));
-    let mut bank = side(&ordered).host(SEED);
-    assert!(bank.activate(&request).unwrap().is_ok());
+    // Its own bank knows its keys, whatever the seed.
+    for mut bank in [side(&ordered).host(SEED), side(&raw).host(SEED + 1)] {
+        let request = first_cryptogram(&mut cards[1], first(&ordered));
+        assert!(bank.activate(&request).unwrap().is_ok());
+    }
+}
+
+#[test]
+fn an_order_by_groupings_says_of_its_card_what_one_by_fields_says() {
+    let masters = Keys::from_seed(SEED);
+    for members in [
+        r#""active": true"#,
+        r#""cash": { "balance_limit_fen": 12345 }, "sequence": 7, "pin": "13572468""#,
+        r#""authentication": "static", "limits": { "lower": 3, "upper": 4 }"#,
+        r#""cash": {}, "sm_algorithms": true"#,
+    ] {
+        let profile = with(&format!("{{ \"account\": \"{ACCOUNT}\", {members} }}"));
+        let ordered = &side(&profile).applications[0].ordered;
+        let keys = masters.of_card(ACCOUNT, ordered.sequence()).unwrap();
+        let raw = Ordered::Groupings(Raw {
+            aid: *ordered.aid(),
+            label: ordered.label().to_owned(),
+            card_block: ordered.card_block(),
+            switches: ordered.switches(),
+            groupings: first(&profile).groupings(&keys).unwrap(),
+        });
+        assert_eq!(raw.account().as_deref(), Some(ACCOUNT), "{members}");
+        assert_eq!(raw.sequence(), ordered.sequence(), "{members}");
+        assert_eq!(raw.pin(), ordered.pin(), "{members}");
+        assert_eq!(raw.keys(&masters), Some(keys), "{members}");
+        assert_eq!(raw.keys(&masters), ordered.keys(&masters), "{members}");
+        assert_eq!(raw.starts_inactive(), ordered.starts_inactive());
+        assert_eq!(raw.internal_elements(), ordered.internal_elements());
+        assert_eq!(raw.locators(), ordered.locators(), "{members}");
+        assert_eq!(raw.lists(), ordered.lists(), "{members}");
+        assert_eq!(raw.cash_limit(), ordered.cash_limit(), "{members}");
+        assert_eq!(raw.has_sm_set(), ordered.has_sm_set(), "{members}");
+        assert!(raw.public_keys() == ordered.public_keys(), "{members}");
+        let (rsa, sm2) = raw.public_keys();
+        assert_eq!(rsa.is_some(), !members.contains("static"));
+        assert_eq!(sm2.is_some(), members.contains("sm_algorithms"));
+    }
+}
+
+#[test]
+fn keys_and_a_pin_that_an_order_states_are_its_card_s() {
+    let own = "31".repeat(48);
+    let profile = with(&format!(
+        "{{ \"account\": \"{ACCOUNT}\", \"groupings\": [ \
+         {{ \"dgi\": \"8000\", \"data\": \"{own}\" }}, \
+         {{ \"dgi\": \"8010\", \"data\": \"06246810FFFFFFFF\" }} ] }}"
+    ));
+    let ordered = &side(&profile).applications[0].ordered;
+    let masters = Keys::from_seed(SEED);
+    let keys = ordered.keys(&masters).unwrap();
+    assert_eq!(keys.des.to_bytes(), [0x31; 48]);
+    assert_eq!(keys.sm4, masters.of_card(ACCOUNT, 1).unwrap().sm4);
+    assert_eq!(ordered.pin().as_deref(), Some("246810"));
+    // What is no block of a PIN is none.
+    for block in ["0324681FFFFFFFFF", "06246A10FFFFFFFF", "0D24681024681024"] {
+        let profile = with(&format!(
+            "{{ \"account\": \"{ACCOUNT}\", \"groupings\": [ \
+             {{ \"dgi\": \"8010\", \"data\": \"{block}\" }} ] }}"
+        ));
+        assert_eq!(
+            side(&profile).applications[0].ordered.pin(),
+            None,
+            "{block}"
+        );
+    }
 }
 
 #[test]

@@ -235,7 +235,7 @@ fn a_terminal_without_the_right_key_declines_and_says_why() {
             "does not have this authority's key",
         ),
         (
-            |terminal| terminal.authorities[0].index = 98,
+            |terminal| terminal.authorities[0].index = 97,
             "does not have this authority's key",
         ),
         (

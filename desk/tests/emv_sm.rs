@@ -252,7 +252,7 @@ fn an_answer_of_a_bank_with_other_masters_is_none() {
         ..Keys::from_seed(7)
     };
     let mut other = Bank::new(masters);
-    other.open_for(&ordered, Fen::new(100_000));
+    other.open_for(&ordered.clone().into(), Fen::new(100_000));
     let outcome = bench.pay_with(&online_sale(1_234), &mut other);
     assert_eq!(outcome.end, DECLINED_ONLINE);
     let answered = outcome.answered.as_ref().unwrap();
@@ -264,7 +264,7 @@ fn an_answer_of_a_bank_with_other_masters_is_none() {
         ..Keys::from_seed(7)
     };
     let mut other = Bank::new(masters);
-    other.open_for(&ordered, Fen::new(100_000));
+    other.open_for(&ordered.clone().into(), Fen::new(100_000));
     let outcome = bench.pay_with(&online_sale(1_234), &mut other);
     ended(&outcome, &APPROVED_ONLINE, "CDA by SM2");
     bench.terminal.sm = false;

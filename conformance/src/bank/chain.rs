@@ -1,16 +1,17 @@
 //! The certificates that a card shows, and what it signed, by RSA or by SM2.
 //!
-//! The authority is the one for tests, which has a key of each kind.
+//! The authorities are those for tests, of which the first has a key of each kind.
 //!
 //! Source: JR/T 0025.7 and 0025.17, by public material; EMV 4.3 Book 2, 5 and 6.
 
 use super::till::Wrong;
 use cardlab::crypto::sm2::PublicKey as Sm2Public;
 use cardlab::crypto::{Algorithm, RsaPublic, Sha1, Sm3};
-use cardlab_desk::bank::authority::{Certificate, open, open_card, open_issuer, open_static_data};
-use cardlab_desk::bank::rsa::RsaPair;
+use cardlab_desk::bank::authority::{
+    Certificate, authority, open, open_card, open_issuer, open_static_data,
+};
 use cardlab_desk::bank::sm2::Sm2Pair;
-use cardlab_desk::bank::{authority_sm2, rsa, sm2};
+use cardlab_desk::bank::{authority_sm2, sm2};
 use std::collections::BTreeMap;
 
 /// What signed dynamic data by RSA begin with: format, SHA-1.
@@ -76,9 +77,14 @@ impl Chain<'_> {
         let wrong = |error| format!("the issuer's certificate: {error}");
         let (key, name) = match self.algorithm {
             Algorithm::Des => {
-                let authority = RsaPair::of(rsa::Whose::Authority).public();
+                let authority = match self.element(0x8F)? {
+                    [index] => authority(*index),
+                    _ => None,
+                };
+                let authority = authority.ok_or("an authority that is none of those for tests")?;
                 let certificate = self.certificate([0x90, 0x92, 0x9F32])?;
-                let (key, name, _) = open_issuer(authority, &certificate).map_err(wrong)?;
+                let opened = open_issuer(authority.public(), &certificate);
+                let (key, name, _) = opened.map_err(wrong)?;
                 (PublicKey::Rsa(key), name)
             }
             Algorithm::Sm4 => {

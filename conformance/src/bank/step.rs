@@ -118,10 +118,10 @@ pub struct Script {
     /// Its data, as in `send`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<String>,
-    /// A new PIN, sent enciphered in place of data: digits.
+    /// A new PIN, sent enciphered in place of data: as in [`BankVerify`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pin: Option<String>,
-    /// The present PIN that the new one is bound to: `right`, `wrong` or digits.
+    /// The present PIN that the new one is bound to: the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub present: Option<String>,
     /// How many bytes of the MAC are sent; 4 where it is left out.
@@ -142,7 +142,7 @@ pub struct Script {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BankVerify {
-    /// `right`, `wrong`, or digits.
+    /// `right`, `wrong`, `initial` (the one that the card is issued with), or digits.
     pub pin: String,
     /// Under the card's key, with a challenge.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]

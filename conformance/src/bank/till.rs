@@ -10,10 +10,11 @@
 use super::chain::{Chain, PublicKey};
 use super::cryptogram::{self, session};
 use super::step::{Ask, Cryptogram, Issuer, Script, Sums, Told};
+use crate::session::digits_of;
 use cardlab::crypto::{Algorithm, Padding, pboc};
 use cardlab::tag;
 use cardlab::tlv::{self, Dol, Format, Objects, Tag, Value};
-use cardlab_desk::bank::application::Application;
+use cardlab_desk::bank::application::Ordered;
 use cardlab_desk::bank::key::{KeySet, Keys};
 use std::collections::BTreeMap;
 
@@ -42,6 +43,8 @@ pub(crate) struct Till {
     algorithm: Algorithm,
     /// The PIN that is right now, as digits.
     pub(crate) pin: String,
+    /// The PIN that the card is issued with.
+    initial: String,
     /// What the terminal told last, by tag.
     told: BTreeMap<u32, Vec<u8>>,
     /// The list in the answer to SELECT.
@@ -65,14 +68,15 @@ pub(crate) type Wrong = String;
 const NUMBER: [u8; 4] = [0xD6, 0x4B, 0x85, 0x87];
 
 impl Till {
-    /// Before any payment with this application of a card, whose keys these are.
-    pub(crate) fn new(keys: Keys, application: &Application) -> Till {
+    /// Before any payment with this application of a card, whose keys and PIN these are.
+    pub(crate) fn new(keys: Keys, pin: String, ordered: &Ordered) -> Till {
         Till {
             keys,
-            long_mac: application.long_mac(),
-            has_sm: application.sm_algorithms,
+            long_mac: ordered.long_mac(),
+            has_sm: ordered.has_sm_set(),
             algorithm: Algorithm::Des,
-            pin: application.pin.clone(),
+            initial: pin.clone(),
+            pin,
             told: told_at_first(),
             pdol: Vec::new(),
             pdol_data: Vec::new(),
@@ -83,6 +87,14 @@ impl Till {
             cdol1_data: Vec::new(),
             first: None,
             earlier: None,
+        }
+    }
+
+    /// The digits of a PIN: `right`, `wrong`, `initial`, or digits.
+    pub(crate) fn digits(&self, pin: &str) -> String {
+        match pin {
+            "initial" => self.initial.clone(),
+            pin => digits_of(&self.pin, pin),
         }
     }
 
@@ -436,7 +448,6 @@ impl Till {
         step: &Script,
         header: [u8; 4],
         data: Vec<u8>,
-        digits: impl Fn(&str) -> String,
     ) -> Result<(Vec<u8>, [u8; 4]), String> {
         let payment = if step.earlier {
             &self.earlier
@@ -446,8 +457,9 @@ impl Till {
         let (keys, atc, cryptogram) = self.answered(payment.as_ref(), step.by);
         let mut data = data;
         if let Some(pin) = &step.pin {
+            let pin = &self.digits(pin);
             let block = |pin: &str| {
-                let digits = digits(pin);
+                let digits = self.digits(pin);
                 pboc::plain_pin_block(&digits).ok_or_else(|| format!("{digits:?} is no PIN"))
             };
             let present = step.present.as_deref().map(block).transpose()?;

@@ -26,7 +26,7 @@ use crate::bank::chain::PublicKey;
 use cardlab::apdu::Sw;
 use cardlab::tag;
 use cardlab::tlv;
-use cardlab_desk::bank::application::Application;
+use cardlab_desk::bank::application::Ordered;
 use cardlab_desk::bank::key::Keys;
 use cardlab_desk::profile::Profile;
 use ledger::Ledger;
@@ -45,7 +45,7 @@ enum Place {
 /// A bank application as far as it is known.
 #[derive(Clone, Debug)]
 pub(super) struct Payments<'p> {
-    application: &'p Application,
+    application: &'p Ordered,
     /// The seed of the keys, until they are derived.
     seed: Option<u64>,
     keys: Option<Keys>,
@@ -91,21 +91,16 @@ impl End {
 }
 
 impl<'p> Payments<'p> {
-    /// Of a card of this profile; `None` where it has no bank application with an account.
+    /// Of a card of this profile; `None` where it has no bank application.
     pub(super) fn new(
         profile: &'p Profile,
         is_as_issued: bool,
         seed: Option<u64>,
     ) -> Option<Payments<'p>> {
         let first = profile.bank.as_ref()?.applications.first()?;
-        let application = first.ordered.fields()?;
-        let has_other_keys = application
-            .groupings
-            .iter()
-            .any(|grouping| matches!(grouping.number, 0x8000 | 0x8030));
         Some(Payments {
-            application,
-            seed: seed.filter(|_| !has_other_keys),
+            application: &first.ordered,
+            seed,
             keys: None,
             signers: Vec::new(),
             issued: None,
@@ -229,7 +224,7 @@ impl<'p> Payments<'p> {
 
     /// SELECT, by name or otherwise.
     fn selected(&mut self, turn: &Turn<'_>, end: End, found: &mut Findings) {
-        let (command, name) = (&turn.command, self.application.aid);
+        let (command, name) = (&turn.command, self.application.aid());
         let by_name = command.p1 == 0x04;
         if by_name && command.data == name.as_bytes() && command.p2 == 0x00 {
             self.life.watch_ended(turn.sw, found);
@@ -264,12 +259,10 @@ impl<'p> Payments<'p> {
     /// What is dear to know is made when the application is first selected.
     fn enter(&mut self) {
         if let Some(seed) = self.seed.take() {
-            let (account, sequence) = (&self.application.account, self.application.sequence);
-            self.keys = Keys::from_seed(seed).of_card(account, sequence);
-            if let Some((rsa, sm2)) = self.application.public_keys() {
-                self.signers.push(PublicKey::Rsa(rsa.clone()));
-                self.signers.extend(sm2.copied().map(PublicKey::Sm2));
-            }
+            self.keys = self.application.keys(&Keys::from_seed(seed));
+            let (rsa, sm2) = self.application.public_keys();
+            self.signers.extend(rsa.map(PublicKey::Rsa));
+            self.signers.extend(sm2.map(PublicKey::Sm2));
         }
         if self.issued.is_some() {
             return;

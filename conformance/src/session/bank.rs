@@ -1,26 +1,41 @@
 //! The steps of a payment: what the till makes of them goes to the card and back.
 
-use super::{Session, Trouble, WRONG_CODE, digits_of, spoil};
+use super::{Session, Trouble, WRONG_CODE, spoil};
 use crate::bank::step::{BankVerify, Cryptogram, Issuer, Options, Prove, Script};
 use crate::bank::till::{Till, Wrong};
+use crate::bank::variant;
 use crate::expect::Expect;
 use cardlab::apdu::Sw;
+use cardlab::crypto::pboc;
 use cardlab_desk::bank::application::Ordered;
 use cardlab_desk::bank::key::Keys;
+use cardlab_desk::bank::personalise::DIRECTORY;
 use cardlab_desk::profile::Profile;
 
 type Answer = Result<(Vec<u8>, Sw), Trouble>;
 
 /// The till of a card of this profile, whose root is that of the seed; `None` where it
-/// has no bank application with an account.
+/// has no bank application with keys and a PIN.
 pub(super) fn till(profile: &Profile, seed: u64) -> Option<Till> {
-    let first = profile.bank.as_ref()?.applications.first()?;
-    let Ordered::Fields(application) = &first.ordered else {
-        return None;
-    };
-    let masters = Keys::from_seed(seed);
-    let keys = masters.of_card(&application.account, application.sequence)?;
-    Some(Till::new(keys, application))
+    let first = variant::first(profile)?;
+    let keys = first.keys(&Keys::from_seed(seed))?;
+    Some(Till::new(keys, first.pin()?, first))
+}
+
+/// What steps call the values of a bank application, and the values.
+pub(super) fn values(ordered: &Ordered) -> impl Iterator<Item = (String, Vec<u8>)> {
+    let [account, cash] = ordered.locators().map(|sets| sets.into_iter().next());
+    let pin = ordered.pin();
+    let block = pin.and_then(|pin| pboc::plain_pin_block(&pin));
+    let values = [
+        ("bank", Some(ordered.aid().as_bytes().to_vec())),
+        ("pse", Some(DIRECTORY.as_bytes().to_vec())),
+        ("afl", account),
+        ("cash_afl", cash),
+        ("bank_pin", block.map(|block| block.to_vec())),
+    ];
+    let values = values.into_iter();
+    values.filter_map(|(name, value)| Some((name.to_owned(), value?)))
 }
 
 /// An answer that is all right, or one that no expectation means, with what is wrong
@@ -123,27 +138,27 @@ impl Session<'_> {
             None => Vec::new(),
         };
         let till = self.till()?;
-        let right = till.pin.clone();
-        let sealed = till.script(step, header, data, |pin| digits_of(&right, pin));
+        let sealed = till.script(step, header, data);
         let (mut data, mac) = sealed.map_err(Trouble::Case)?;
         let mac_at = data.len() - usize::from(step.mac_len.unwrap_or(4)).min(mac.len());
         spoil(data.get_mut(mac_at..).unwrap_or_default(), step.wrong);
         let answer = self.command(header, &data, 0, expect)?;
         if let (Sw::OK, Some(pin)) = (answer.1, &step.pin) {
-            self.till()?.pin.clone_from(pin);
+            let till = self.till()?;
+            till.pin = till.digits(pin);
         }
         Ok(answer)
     }
 
     pub(super) fn bank_verify(&mut self, step: &BankVerify, expect: Option<&Expect>) -> Answer {
-        let digits = digits_of(&self.till()?.pin, &step.pin);
+        let digits = self.till()?.digits(&step.pin);
         if step.enciphered {
             let challenge = self.challenge(8)?;
             let enciphered = self.till()?.encipher(&digits, &challenge);
             let data = enciphered.map_err(Trouble::Case)?;
             return self.command([0x00, 0x20, 0x00, 0x88], &data, 0, expect);
         }
-        let block = cardlab::crypto::pboc::plain_pin_block(&digits);
+        let block = pboc::plain_pin_block(&digits);
         let block = block.ok_or_else(|| Trouble::Case(format!("{digits:?} is no PIN")))?;
         self.command([0x00, 0x20, 0x00, 0x80], &block, 0, expect)
     }

@@ -262,8 +262,8 @@ impl<'s> Looker<'s> {
         if let Some(section) = &self.profile.certificates {
             look.certificates(section);
         }
-        if let Some(name) = variant::name(self.profile) {
-            look.bank(name);
+        if let Some(first) = variant::first(self.profile) {
+            look.bank(first.aid());
         }
         look.sight
     }

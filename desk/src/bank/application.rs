@@ -6,7 +6,6 @@
 //! Source: JR/T 0025.5 and 0025.13, by public material.
 
 use cardlab::aid::Aid;
-use cardlab::crypto::Padding;
 use cardlab::fen::Fen;
 
 /// The index of the authority for tests among those of the scheme.
@@ -41,7 +40,7 @@ pub const SWITCHES: [(&str, u16); 7] = [
     ("sm2_number_within", 0x0040),
     ("long_mac_unpadded", LONG_MAC_UNPADDED),
 ];
-const LONG_MAC_UNPADDED: u16 = 0x0080;
+pub(super) const LONG_MAC_UNPADDED: u16 = 0x0080;
 
 /// Electronic cash as it is issued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -255,16 +254,6 @@ impl Application {
         }
     }
 
-    /// How ten bytes of discretionary data are padded for their MAC.
-    #[must_use]
-    pub const fn long_mac(&self) -> Padding {
-        if self.switches & LONG_MAC_UNPADDED != 0 {
-            Padding::M1
-        } else {
-            Padding::M2
-        }
-    }
-
     /// Whether it declines everything until its bank activates it.
     #[must_use]
     pub const fn starts_inactive(&self) -> bool {
@@ -294,6 +283,12 @@ pub enum Ordered {
     Fields(Box<Application>),
     /// By its groupings.
     Groupings(Raw),
+}
+
+impl From<Application> for Ordered {
+    fn from(application: Application) -> Ordered {
+        Ordered::Fields(Box::new(application))
+    }
 }
 
 impl Ordered {

@@ -8,7 +8,8 @@
 //! Source: EMV 4.4 book 2, 5.1 (keys and certificates of static data authentication,
 //! tables 1 to 7) and 6.1 (of dynamic, tables 13 and 14).
 
-use super::rsa::RsaPair;
+use super::application::AUTHORITY_INDEX;
+use super::rsa::{RsaPair, Whose};
 use cardlab::crypto::{RsaPublic, Sha1};
 use thiserror::Error;
 
@@ -21,6 +22,23 @@ const FORMAT_CARD: u8 = 0x04;
 /// SHA-1, and RSA.
 const ALGORITHM: u8 = 0x01;
 const HASH_LEN: usize = 20;
+
+/// The authorities for tests: the index of each among those of the scheme, '8F', and its
+/// key. A certificate of the second one fits a command whole, and so its record a grouping
+/// of one block.
+pub const AUTHORITIES: [(u8, Whose); 2] = [
+    (AUTHORITY_INDEX, Whose::Authority),
+    (SHORT_AUTHORITY_INDEX, Whose::ShortAuthority),
+];
+/// The index of the authority whose certificates are short.
+pub const SHORT_AUTHORITY_INDEX: u8 = 98;
+
+/// The key of the authority for tests with this index.
+#[must_use]
+pub fn authority(index: u8) -> Option<&'static RsaPair> {
+    let found = AUTHORITIES.iter().find(|(known, _)| *known == index);
+    found.map(|(_, whose)| RsaPair::of(*whose))
+}
 
 /// Why a certificate could not be made or does not hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]

@@ -147,19 +147,14 @@ impl Application {
         Ok(groupings)
     }
 
-    /// The card's public keys for tests, by RSA and, where it has the SM set, by SM2; `None`
-    /// where it has none, or has others by groupings of its own.
-    #[must_use]
-    pub fn public_keys(&self) -> Option<(&'static RsaPublic, Option<&'static Sm2Public>)> {
-        let has_others = self
-            .groupings
-            .iter()
-            .any(|own| matches!(own.number, 0x8100 | 0x8201..=0x8205));
-        if has_others || !self.has_card_key() {
-            return None;
+    /// The card's public keys that it is made with, by RSA and, where it has the SM set, by
+    /// SM2.
+    pub(super) fn public_keys(&self) -> (Option<&'static RsaPublic>, Option<&'static Sm2Public>) {
+        if !self.has_card_key() {
+            return (None, None);
         }
         let sm2 = self.sm_algorithms.then(|| self.card_pair_sm2().public());
-        Some((self.card_pair().public(), sm2))
+        (Some(self.card_pair().public()), sm2)
     }
 
     const fn has_card_key(&self) -> bool {

@@ -30,7 +30,7 @@
 //! Source: JR/T 0025.5 and 0025.7, by public material; ISO 8583:1987, field 39; EMV 4.4
 //! book 2, 8.2 (ARPC), book 3, 10.10 (scripts).
 
-use super::application::Application;
+use super::application::Ordered;
 use super::grouping::amount;
 use super::key::{CardKeys, KeySet, Keys, session};
 use cardlab::crypto::{Algorithm, Expanded, Key, Padding, equal, pboc};
@@ -690,18 +690,25 @@ impl Bank {
     }
 
     /// Opens the account of an application that was ordered, as its card is issued: not
-    /// active where the card is not.
-    pub fn open_for(&mut self, application: &Application, balance: Fen) {
+    /// active where the card is not. Keys of triple DES that the order states are known;
+    /// an order whose groupings have no account opens none.
+    pub fn open_for(&mut self, ordered: &Ordered, balance: Fen) {
+        let Some(number) = ordered.account() else {
+            return;
+        };
         let mut account = Account::of(balance);
-        account.pin = Some(application.pin.clone());
-        account.long_mac = application.long_mac();
-        if application.starts_inactive() {
+        account.pin = ordered.pin();
+        account.long_mac = ordered.long_mac();
+        if ordered.starts_inactive() {
             account.state = State::Inactive;
         }
-        if let Some(cash) = application.cash {
-            account.cash_limit = cash.balance_limit;
+        if let Some(limit) = ordered.cash_limit() {
+            account.cash_limit = limit;
         }
-        self.open(&application.account, account);
+        self.open(&number, account);
+        if let Some(keys) = ordered.own_keys() {
+            self.know_card(&number, ordered.sequence(), CardKeys::Whole(keys));
+        }
     }
 
     /// Takes the keys of a card that is not under the masters. Its cryptograms of the

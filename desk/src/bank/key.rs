@@ -41,6 +41,23 @@ impl KeySet {
         }
     }
 
+    /// Those in a grouping of keys; `None` where it is not 48 bytes.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8], cipher: Cipher) -> Option<KeySet> {
+        let key = |bytes: &[u8; 16]| match cipher {
+            Cipher::Sm4 => Key::sm4(*bytes),
+            _ => Key::triple_des(*bytes),
+        };
+        match bytes.as_chunks::<16>() {
+            ([a, b, c], []) => Some(KeySet {
+                cryptograms: key(a),
+                macs: key(b),
+                enciphering: key(c),
+            }),
+            _ => None,
+        }
+    }
+
     /// The three keys one after the other, as they are personalised: 48 bytes.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {

@@ -7,6 +7,7 @@
 //! | `authority_sm2` | the same by SM2, and what a card signs with it           |
 //! | `key`           | master keys, and the keys of a card                      |
 //! | `application`   | what a bank orders                                       |
+//! | `facts`         | what an order says of its card                           |
 //! | `grouping`      | the data groupings that an order becomes                 |
 //! | `side`          | the bank side of a profile: what it orders, and its host |
 //! | `personalise`   | the groupings sent to a card, as a bureau's tool does it |
@@ -19,6 +20,7 @@
 pub mod application;
 pub mod authority;
 pub mod authority_sm2;
+pub mod facts;
 pub mod grouping;
 pub mod host;
 pub mod key;

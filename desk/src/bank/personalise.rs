@@ -19,7 +19,7 @@ use crate::host::{HostError, SecureChannel};
 use crate::wire::exchange;
 use cardlab::aid::Aid;
 use cardlab::apdu::{Class, Command, Sw};
-use cardlab::crypto::Sm3;
+use cardlab::crypto::{Key, Sm3};
 use cardlab::icc::Icc;
 use cardlab::secure::scp02::{Level, StaticKeys};
 use cardlab::tag;
@@ -60,6 +60,47 @@ pub enum PersonaliseError {
     /// A secret that is not whole blocks of 8 bytes.
     #[error("grouping {0:04X} is not whole blocks of 8 bytes")]
     NotBlocks(u16),
+}
+
+/// How the tool of a card bureau finds a card.
+#[derive(Clone, Debug)]
+pub struct Access {
+    /// The name of the card manager.
+    pub manager: Aid,
+    /// What the tool diversifies its master key by, which the card tells it.
+    pub diversification: [u8; 10],
+    /// The tool's master key; `None` where it has the keys of a new card.
+    pub master: Option<Key>,
+}
+
+impl Access {
+    /// The version of the keys under a master.
+    const VERSION: u8 = 1;
+
+    /// Gives a new card what the tool finds it by. Power is on; the card is not SECURED.
+    ///
+    /// # Errors
+    /// [`PersonaliseError`] for the first command that was refused.
+    pub fn give(&self, icc: &mut dyn Icc) -> Result<(), PersonaliseError> {
+        let [.., own] = &CARD_MANAGERS;
+        refuse("SELECT card manager", select(icc, own)?)?;
+        for (p2, data) in [
+            (0x4F, self.manager.as_bytes()),
+            (0xCF, &self.diversification[..]),
+        ] {
+            let class = Class::new(0x80).unwrap_or(Class::BASIC);
+            let command = Command::new(class, 0xDA, 0x00, p2).with_data(data);
+            let answer = exchange(icc, &command).map_err(HostError::from)?;
+            refuse("PUT DATA", answer.sw)?;
+        }
+        if let Some(master) = &self.master {
+            let new = |_: &[u8; 10]| StaticKeys::initial();
+            let mut channel = SecureChannel::open(icc, new, Level::C_MAC, *b"cardlab ")?;
+            let keys = StaticKeys::diversified(master, &self.diversification);
+            channel.put_keys(icc, Access::VERSION, &keys)?;
+        }
+        Ok(())
+    }
 }
 
 /// A card's keys by its diversification data.

@@ -17,6 +17,7 @@ pub const EXPONENT: [u8; 1] = [3];
 #[serde(deny_unknown_fields)]
 struct Keys {
     authority: Numbers,
+    short_authority: Numbers,
     issuer: Numbers,
     cards: Vec<Numbers>,
     long_issuer: Numbers,
@@ -39,6 +40,8 @@ struct Numbers {
 pub enum Whose {
     /// The certification authority's, 1984 bits.
     Authority,
+    /// That of an authority whose certificates are shorter, 1408 bits.
+    ShortAuthority,
     /// The issuer's, 1408 bits.
     Issuer,
     /// A card's, 1152 bits; there are four, and the number chooses one of them.
@@ -61,8 +64,8 @@ pub struct RsaPair {
 /// The keys as they are printed.
 static PRINTED: LazyLock<Keys> =
     LazyLock::new(|| serde_json::from_str(KEYS).expect("the keys of this source"));
-/// Those that were asked for: authority, issuers, cards.
-static READ: [OnceLock<RsaPair>; 4 + CARDS] = [const { OnceLock::new() }; 4 + CARDS];
+/// Those that were asked for: authorities, issuers, cards.
+static READ: [OnceLock<RsaPair>; 5 + CARDS] = [const { OnceLock::new() }; 5 + CARDS];
 /// So many signatures of a key are kept.
 const KEPT_MAX: usize = 1024;
 /// So many cards' keys are printed.
@@ -80,15 +83,17 @@ impl RsaPair {
             Whose::Issuer => 1,
             Whose::LongIssuer => 2,
             Whose::LongCard => 3,
-            Whose::Card(number) => 4 + usize::try_from(number % CARDS as u64).unwrap_or(0),
+            Whose::ShortAuthority => 4,
+            Whose::Card(number) => 5 + usize::try_from(number % CARDS as u64).unwrap_or(0),
         };
         READ[index].get_or_init(|| {
             let numbers = match whose {
                 Whose::Authority => &PRINTED.authority,
+                Whose::ShortAuthority => &PRINTED.short_authority,
                 Whose::Issuer => &PRINTED.issuer,
                 Whose::LongIssuer => &PRINTED.long_issuer,
                 Whose::LongCard => &PRINTED.long_card,
-                Whose::Card(_) => &PRINTED.cards[index - 4],
+                Whose::Card(_) => &PRINTED.cards[index - 5],
             };
             RsaPair::new(numbers).expect("the keys of this source")
         })
@@ -166,6 +171,7 @@ mod tests {
     fn every_key_signs_what_its_public_part_recovers() {
         for (whose, bits) in [
             (Whose::Authority, 1984),
+            (Whose::ShortAuthority, 1408),
             (Whose::Issuer, 1408),
             (Whose::Card(0), 1152),
             (Whose::Card(1), 1152),

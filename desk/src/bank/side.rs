@@ -24,16 +24,12 @@ impl BankSide {
     }
 
     /// The bank of the cards that are issued with this seed, each account as it was
-    /// ordered. An application that is its groupings alone is not known here: open its
-    /// account where its keys are those of this bank.
+    /// ordered.
     #[must_use]
     pub fn host(&self, seed: u64) -> Bank {
         let mut bank = Bank::from_seed(seed);
         for one in &self.applications {
-            let Some(application) = one.ordered.fields() else {
-                continue;
-            };
-            bank.open_for(application, one.balance);
+            bank.open_for(&one.ordered, one.balance);
         }
         bank
     }

@@ -5,7 +5,8 @@
 
 use crate::bank;
 use crate::bank::application::AUTHORITY_INDEX;
-use crate::bank::rsa::{RsaPair, Whose};
+use crate::bank::authority::AUTHORITIES;
+use crate::bank::rsa::RsaPair;
 use crate::bank::sm2::Sm2Pair;
 use cardlab::aid::Aid;
 use cardlab::crypto::{RsaPublic, sm2};
@@ -91,8 +92,8 @@ pub const TYPE_ATTENDED: u8 = 0x22;
 pub const TYPE_OFFLINE: u8 = 0x23;
 
 impl Terminal {
-    /// A merchant's terminal that can do everything, with the keys of the authority for
-    /// tests, for the UnionPay scheme.
+    /// A merchant's terminal that can do everything, with the keys of the authorities
+    /// for tests, for the UnionPay scheme.
     #[must_use]
     pub fn of_a_merchant() -> Terminal {
         const SCHEME: [u8; 5] = [0xA0, 0x00, 0x00, 0x03, 0x33];
@@ -114,11 +115,14 @@ impl Terminal {
                 default: [0xDC, 0x40, 0x00, 0xA8, 0x00],
                 ddol: vec![0x9F, 0x37, 0x04],
             }],
-            authorities: vec![Authority {
-                scheme: SCHEME,
-                index: AUTHORITY_INDEX,
-                key: RsaPair::of(Whose::Authority).public().clone(),
-            }],
+            authorities: AUTHORITIES
+                .iter()
+                .map(|(index, whose)| Authority {
+                    scheme: SCHEME,
+                    index: *index,
+                    key: RsaPair::of(*whose).public().clone(),
+                })
+                .collect(),
             sm: false,
             sm2_authorities: vec![Authority {
                 scheme: SCHEME,

@@ -39,9 +39,8 @@ const DUAL_SUM: Fen = Fen::new(100_000);
 const NEEDED: [u16; 5] = [0x8000, 0x9000, 0x9102, 0x9104, 0x9200];
 
 /// Members that only an application with an account has.
-const FIELDS: [&str; 18] = [
+const FIELDS: [&str; 17] = [
     "sequence",
-    "balance_fen",
     "holder",
     "holder_id",
     "valid_from",
@@ -202,7 +201,7 @@ impl Reading<'_, '_> {
             };
             return Some(BankApplication {
                 ordered: Ordered::Groupings(raw),
-                balance: Fen::ZERO,
+                balance: fen(node, "balance_fen").unwrap_or(BALANCE),
                 note,
             });
         };

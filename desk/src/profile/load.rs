@@ -18,12 +18,13 @@ macro_rules! shipped {
 }
 
 /// The profiles that come with the program.
-const SHIPPED: [(&str, &str); 5] = [
+const SHIPPED: [(&str, &str); 6] = [
     ("national-1.0", shipped!("national-1.0")),
     ("national-2.0", shipped!("national-2.0")),
     ("national-3.0", shipped!("national-3.0")),
     ("henan-2.0", shipped!("henan-2.0")),
     ("henan-3.0", shipped!("henan-3.0")),
+    ("bureau-2.0", shipped!("bureau-2.0")),
 ];
 
 /// Those over them whose names and addresses are hard to write and to read.

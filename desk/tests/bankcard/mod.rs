@@ -72,6 +72,6 @@ pub(crate) fn card(application: &Application) -> Card {
 /// Its bank, with 1,000 yuan in the account.
 pub(crate) fn bank(application: &Application) -> Bank {
     let mut bank = Bank::from_seed(SEED);
-    bank.open_for(application, Fen::new(100_000));
+    bank.open_for(&application.clone().into(), Fen::new(100_000));
     bank
 }

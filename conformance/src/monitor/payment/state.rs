@@ -6,7 +6,7 @@ use cardlab::apdu::Sw;
 use cardlab::crypto::Algorithm;
 use cardlab::tag;
 use cardlab::tlv::{self, Dol, Tag};
-use cardlab_desk::bank::application::Application;
+use cardlab_desk::bank::application::Ordered;
 
 /// Tags of data elements.
 pub(super) struct Element;
@@ -65,7 +65,7 @@ pub(super) struct Issued {
 }
 
 impl Issued {
-    pub(super) fn of(application: &Application) -> Issued {
+    pub(super) fn of(application: &Ordered) -> Issued {
         Issued {
             elements: application.internal_elements(),
             locators: application.locators(),
@@ -365,7 +365,7 @@ impl Payments<'_> {
 
     /// Which set pays, by what the terminal told before.
     fn set(&self, given: &[u8]) -> Option<Algorithm> {
-        if !self.application.sm_algorithms {
+        if !self.application.has_sm_set() {
             return Some(Algorithm::Des);
         }
         let told = Told([(self.lists.pdol.as_deref()?, given), (&[], &[]), (&[], &[])]);
@@ -402,7 +402,7 @@ impl Payments<'_> {
 
     pub(super) fn counts_at_first_ac(&self) -> bool {
         const COUNTS_AT_FIRST_AC: u16 = 0x0020;
-        self.application.switches & COUNTS_AT_FIRST_AC != 0
+        self.application.switches() & COUNTS_AT_FIRST_AC != 0
     }
 
     /// What was told so far and with this command; `None` where a list is not known or
