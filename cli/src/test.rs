@@ -110,7 +110,11 @@ impl Test {
             1 => Detail::Cases,
             _ => Detail::Exchanges,
         };
-        let mut reporters: Vec<Box<dyn Reporter>> = vec![Box::new(Console::new(detail))];
+        let mut reporters: Vec<Box<dyn Reporter>> = vec![Box::new(Console::new(
+            detail,
+            &self.profile,
+            self.image.as_deref(),
+        ))];
         reporters.extend(self.report.iter().map(Wanted::reporter));
         let options = Options {
             seed: self.seed,

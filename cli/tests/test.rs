@@ -1,4 +1,4 @@
-//! The verb `test`: the exit code of the safety budget, and a card in an image.
+//! The verb `test`: the safety budget, a card in an image, the line to repeat.
 
 use std::process::{Command, Output};
 
@@ -59,6 +59,9 @@ fn a_card_in_an_image_is_tested_in_copies_and_stays_as_it_is() {
     // Keys of another seed are not its own.
     let tested = test("national-2.0", "4", "external-authentication/*");
     assert_eq!(tested.status.code(), Some(1), "{tested:?}");
+    let says = String::from_utf8_lossy(&tested.stdout);
+    let line = format!("cardlab test --profile national-2.0 --image {path} --subject");
+    assert!(says.contains(&line), "{says}");
     let refused = test("national-1.0", "3", "verify/*");
     assert_eq!(refused.status.code(), Some(2), "{refused:?}");
     let says = String::from_utf8_lossy(&refused.stderr);
@@ -67,4 +70,25 @@ fn a_card_in_an_image_is_tested_in_copies_and_stays_as_it_is() {
     let wrong = cardlab(&["apdu", "--image", path, "00200000 03 999999"]);
     assert_eq!(wrong.status.code(), Some(1), "{wrong:?}");
     assert!(before != std::fs::read(&image).expect("the image"));
+}
+
+#[test]
+fn the_line_to_repeat_a_failure_names_the_profile_as_it_was_called() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("its own.json");
+    // A credit application where the standard asks for debit.
+    let text = r#"{ "id": "own", "extends": "henan-2.0", "bank": { "applications": [
+        { "aid": "A000000333010101", "remove": true },
+        { "aid": "A000000333010102", "account": "6228480402564890018" } ] } }"#;
+    std::fs::write(&path, text).unwrap();
+    let path = path.to_str().unwrap();
+    let case = "flow/the-account-is-a-debit-card-in-yuan";
+    let output = Command::new(env!("CARGO_BIN_EXE_cardlab"))
+        .args(["test", "--profile", path, "--filter", case])
+        .output()
+        .unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{printed}");
+    let line = format!("repeat: cardlab test --profile '{path}' --subject");
+    assert!(printed.contains(&line), "{printed}");
 }

@@ -123,6 +123,7 @@ enum Condition {
     Bank,
     BankByAccount,
     BankWithCash,
+    BankAlone,
 }
 
 /// One step: a label, one thing done, and what is expected of it.
@@ -834,7 +835,10 @@ impl Need {
     pub fn is_bank(&self) -> bool {
         matches!(
             self.condition,
-            Condition::Bank | Condition::BankByAccount | Condition::BankWithCash
+            Condition::Bank
+                | Condition::BankByAccount
+                | Condition::BankWithCash
+                | Condition::BankAlone
         )
     }
 
@@ -860,6 +864,10 @@ impl Need {
             Condition::BankByAccount => {
                 variant::first(profile).is_some_and(|first| first.fields().is_some())
             }
+            Condition::BankAlone => {
+                let side = profile.bank.as_ref();
+                side.is_some_and(|bank| bank.applications.len() == 1)
+            }
             Condition::BankWithCash => {
                 variant::first(profile).is_some_and(|first| !first.locators()[1].is_empty())
             }
@@ -882,7 +890,8 @@ impl TryFrom<String> for Need {
                  directory=LABEL, file=LABEL/EFXX, pin, pin=never, pin-tries=N, \
                  cyclic-append-by-number, \
                  cyclic-append-by-number=no, profile=ID, certificates, \
-                 certificate-commands, bank, bank=account, bank=cash"
+                 certificate-commands, bank, bank=account, bank=cash, \
+                 bank=alone"
             )
         };
         let version = |digit: &str| digit.parse().ok().filter(|v| (1..=3).contains(v));
@@ -910,6 +919,7 @@ impl TryFrom<String> for Need {
                 Some(("no-key", name)) => Some(Condition::NoKey(name.to_owned())),
                 Some(("bank", "account")) => Some(Condition::BankByAccount),
                 Some(("bank", "cash")) => Some(Condition::BankWithCash),
+                Some(("bank", "alone")) => Some(Condition::BankAlone),
                 Some(("pin", "never")) => Some(Condition::PinNever),
                 Some(("pin-tries", tries)) => tries.parse().ok().map(Condition::PinTries),
                 Some(("key", name)) => Some(Condition::Key(name.to_owned())),

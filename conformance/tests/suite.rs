@@ -168,6 +168,107 @@ fn every_profile_passes_in_process_and_through_t0_and_t1_alike() {
     }
 }
 
+/// A composite card with these applications over those of the shipped profile.
+fn composite(applications: &str) -> Profile {
+    let applications = applications.replace("{keys}", &KEY.repeat(3));
+    let text = format!(
+        r#"{{ "id": "own", "extends": "henan-2.0",
+              "bank": {{ "applications": [ {applications} ] }} }}"#
+    );
+    Profile::parse("own.json", &text).unwrap_or_else(|report| panic!("{report}"))
+}
+
+/// Its check value is '8BAF47'.
+const KEY: &str = "404142434445464748494A4B4C4D4E4F";
+
+/// Three ways to be a bank application: none as cases count on it.
+const OF_THEIR_OWN: &str = r#"
+  { "aid": "A000000333010101", "active": true, "pin": "1234", "tries": 5, "label": "ACME",
+    "card_block": "card", "sm_algorithms": true, "default_action": "0000",
+    "methods": "00000000000000001F00", "switches": { "counts_at_first_ac": true },
+    "limits": { "lower": 2, "upper": 3, "foreign_currency": 0, "sum_fen": 5000 },
+    "second_currency": { "code": "0840", "conversion": "20000690" },
+    "cash": { "balance_fen": 5000, "balance_limit_fen": 30000, "single_limit_fen": 10000,
+              "reset_threshold_fen": 1000, "second": { "code": "0344" } },
+    "groupings": [ { "dgi": "0302", "data":
+      "701E8F01639F3201035F300202205F3401019F080200309F420201569F4A0182" } ] },
+  { "aid": "A00000033301010201", "account": "6228480402564890026",
+    "authentication": "static", "limits": { "lower": 1 } },
+  { "aid": "A000000333010110", "groupings": [
+    { "dgi": "0101", "data": "701357116228004116000202649D34062010000000" },
+    { "dgi": "0102", "data": "701A8C0D9F02069F37049F1A0295059A038D098A029F370495059A03" },
+    { "dgi": "0D01", "data": "9F580107" },
+    { "dgi": "9102", "data": "A512500A50424F432044454249549F38039F1A02" },
+    { "dgi": "9104", "data": "82021C00940408010200" },
+    { "dgi": "8000", "data": "{keys}" },
+    { "dgi": "9000", "data": "8BAF478BAF478BAF47" },
+    { "dgi": "9200", "data": "9F10080701010300000001" } ] }"#;
+
+#[test]
+fn a_card_with_bank_applications_of_its_own_passes_and_each_is_looked_at() {
+    let profile = composite(OF_THEIR_OWN);
+    let ran = run(&profile, &Ours::issued(&profile));
+    assert_eq!(ran.unexpected, Vec::<String>::new());
+    let verdict = |id: &str| {
+        let found = ran.verdicts.iter().find(|(known, _)| known == id);
+        found.unwrap_or_else(|| panic!("no case {id}")).1
+    };
+    for id in [
+        "bank-directory/entries",
+        "bank-data/a000000333010101",
+        "bank-data/a00000033301010201",
+        "bank-data/a000000333010110",
+        "bank-record/a000000333010101",
+        "bank-record/a00000033301010201",
+        "bank-record/a000000333010110",
+        "bank-pin/a000000333010101",
+        "vlp/a-load",
+        "pli/the-fourth-foreign-payment",
+    ] {
+        assert_eq!(verdict(id), Verdict::Pass, "{id}");
+    }
+}
+
+#[test]
+fn a_card_that_was_ordered_with_other_values_is_found_out() {
+    let ordered = composite(OF_THEIR_OWN);
+    for (id, from, to) in [
+        ("bank-directory/entries", "ACME", "OTHER"),
+        (
+            "bank-data/a000000333010101",
+            r#""tries": 5"#,
+            r#""tries": 6"#,
+        ),
+        (
+            "bank-data/a000000333010101",
+            r#""upper": 3"#,
+            r#""upper": 4"#,
+        ),
+        (
+            "bank-data/a00000033301010201",
+            r#""lower": 1"#,
+            r#""lower": 0"#,
+        ),
+        ("bank-data/a000000333010110", "9F580107", "9F580108"),
+        ("bank-record/a000000333010101", "5F30020220", "5F30020221"),
+        ("bank-record/a000000333010110", "D34062010", "D34072010"),
+        ("bank-pin/a000000333010101", "1234", "1235"),
+    ] {
+        assert_eq!(OF_THEIR_OWN.matches(from).count(), 1, "{from}");
+        let made = Ours::issued(&composite(&OF_THEIR_OWN.replace(from, to)));
+        let cards = Cards::of(&made, &ordered);
+        let cases = plan::for_profile(&ordered).unwrap();
+        let case = cases.iter().find(|case| case.id == id).unwrap();
+        let judged = runner::judge(case, &cards, Safety::Irreversible);
+        assert_eq!(
+            judged.verdict,
+            Verdict::Fail,
+            "{id} {to}: {}",
+            tale(&judged)
+        );
+    }
+}
+
 #[test]
 fn a_run_is_a_function_of_its_seed() {
     let profile = Profile::load("henan-3.0").unwrap();

@@ -682,8 +682,8 @@ fn all_that_is_wrong_with_a_bank_side_is_told_at_once() {
     ] {
         assert!(told.contains(&(&at(path), kind)), "{path}: {told:?}");
     }
-    assert_eq!(told.len(), 28, "{told:?}");
-    let check = "with the check 9";
+    assert_eq!(told.len(), 30, "{told:?}");
+    let check = "with the check digit 9";
     assert!(report.to_string().contains(check), "{report}");
 }
 

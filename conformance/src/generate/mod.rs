@@ -8,9 +8,11 @@
 //! | `pin-counter`, `key-counter` | -           | to the lock and back, and torn          |
 //! | `fci`           | -                        | each directory's FCI                    |
 //! | `ssse-text` …   | SSSE_RECORD, DF0x_RECORD | hard names in each place for characters |
+//! | `bank-…`        | -                        | each payment application as it was ordered |
 //!
 //! The items are mapped by their published names; the clauses' text is not public.
 
+mod bank;
 mod counter;
 mod fci;
 mod keys;
@@ -51,6 +53,7 @@ pub fn cases(profile: &Profile) -> Vec<Case> {
     cases.extend(keys::cases(profile));
     cases.extend(counter::cases(profile));
     cases.extend(fci::cases(profile));
+    cases.extend(bank::cases(profile));
     cases
 }
 

@@ -12,6 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use owo_colors::{OwoColorize, Stream, Style};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::path::Path;
 
 /// How much is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +29,7 @@ pub enum Detail {
 /// terminal.
 pub struct Console {
     detail: Detail,
+    card: String,
     progress: ProgressBar,
     run: Option<Run>,
     /// Passed and judged cases of each area.
@@ -35,16 +37,29 @@ pub struct Console {
 }
 
 impl Console {
-    /// A console report.
+    /// A console report of a run whose profile is called up by this name or path, and its
+    /// card by this one.
     #[must_use]
-    pub fn new(detail: Detail) -> Console {
+    pub fn new(detail: Detail, profile: &str, image: Option<&Path>) -> Console {
+        let image = image.map(|image| format!(" --image {}", quoted(&image.to_string_lossy())));
+        let image = image.unwrap_or_default();
         Console {
             detail,
+            card: format!("--profile {}{image}", quoted(profile)),
             progress: ProgressBar::hidden(),
             run: None,
             areas: BTreeMap::new(),
         }
     }
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte);
+    if !word.is_empty() && word.bytes().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 impl Reporter for Console {
@@ -163,8 +178,8 @@ impl Console {
         if let Some(run) = &self.run {
             writeln!(
                 out,
-                "{:15}repeat: cardlab test --profile {} --subject {} --seed {} --filter '{id}' -vv",
-                "", run.profile, run.subject, run.seed
+                "{:15}repeat: cardlab test {} --subject {} --seed {} --filter '{id}' -vv",
+                "", self.card, run.subject, run.seed
             )?;
         }
         Ok(())

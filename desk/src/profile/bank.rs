@@ -15,6 +15,8 @@ use crate::bank::application::{
 use crate::numbers;
 use cardlab::aid::Aid;
 use cardlab::fen::Fen;
+use cardlab::tag;
+use cardlab::tlv;
 use std::collections::HashSet;
 
 /// The names of applications that have labels of their own.
@@ -211,7 +213,7 @@ impl Reading<'_, '_> {
             && let Some(right) = numbers::account_check(body)
             && !check.starts_with(right)
         {
-            let allowed = format!("an account number, with the check {right}");
+            let allowed = format!("an account number, with the check digit {right}");
             self.add(account, Kind::Value, account.describe(), allowed);
         }
         let application = Application {
@@ -457,6 +459,17 @@ impl Reading<'_, '_> {
                 let found = format!("groupings without {}", missing.join(", "));
                 let allowed = "all that make an application, or an account";
                 self.add(list, Kind::Missing, found, allowed);
+            }
+            for (list_tag, name) in [(tag!(0x8C), "8C"), (tag!(0x8D), "8D")] {
+                let of = |record: &Grouping| {
+                    let found = tlv::find(&record.data, &[tag!(0x70), list_tag]);
+                    record.number < 0x0B00 && matches!(found, Ok(Some(_)))
+                };
+                if !groupings.iter().any(of) {
+                    let found = format!("no record, 01XX to 0AXX, with {name} in its 70");
+                    let allowed = "the list of what a terminal tells with a cryptogram";
+                    self.add(list, Kind::Missing, found, allowed);
+                }
             }
         }
         Some(groupings)

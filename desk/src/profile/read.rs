@@ -1314,7 +1314,10 @@ impl<'n> Reading<'n, '_> {
             }
             (0xEF05, Some(0x07)) => match numbers::card_number_fault(text) {
                 None => (true, String::new()),
-                Some(Some(check)) => (false, format!("a card number, with the check {check}")),
+                Some(Some(check)) => (
+                    false,
+                    format!("a card number, with the check digit {check}"),
+                ),
                 Some(None) => (
                     false,
                     "8 digits or capital letters and their check".to_owned(),
@@ -1328,7 +1331,7 @@ impl<'n> Reading<'n, '_> {
                     None => (text.chars().count() == 18, "18 characters".to_owned()),
                     Some(check) => (
                         text.ends_with(check),
-                        format!("a citizen number, with the check {check}"),
+                        format!("a citizen number, with the check digit {check}"),
                     ),
                 }
             }
