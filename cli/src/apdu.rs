@@ -1,8 +1,8 @@
 //! `cardlab apdu`: commands to the card or the PSAM, both directions in words.
 
 use crate::card::{Which, WhichPsam};
-use crate::explain;
 use crate::watch::{Known, Watch};
+use crate::{elements, explain};
 use anyhow::Context as _;
 use cardlab::icc::Icc;
 use cardlab::link::tap::Tap;
@@ -69,6 +69,9 @@ impl Apdu {
                     writeln!(out, "  {}", explain::command(&command))?;
                     writeln!(out, "< {}", hex::encode_upper(&response))?;
                     writeln!(out, "  {}", explain::response(&response))?;
+                    for line in elements::of(&command, &response) {
+                        writeln!(out, "    {line}")?;
+                    }
                 }
             }
         }

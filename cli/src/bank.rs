@@ -22,10 +22,11 @@ pub(crate) enum Bank {
     /// Decide on a transaction that a terminal sends on line 联机授权
     #[command(after_help = "\
 Exit codes: 0 approved, 1 declined or not our card, 2 the call or a profile is wrong.
-  cardlab bank authorise --data '57116228004116000202649D34062010000000' \\
+`cardlab pay --online` prints field 55 of its message: that is one; in parts:
+  cardlab bank authorise --sequence 1 --data '57116228004116000202649D34062010000000' \\
       --data '9F0206000000001234 9F0306000000000000 9F1A020156 95050000040000 5F2A020156' \\
-      --data '9A03260701 9C0100 9F3704D64B8587 82027D00 9F36020001 9F2608… 9F1013…' \\
-      --script load=50.00")]
+      --data '9A03260701 9C0100 9F3704D64B8587 82027D00 9F36020002 9F26080886E3065817F710' \\
+      --data '9F101307010103A41000010A010000000000EE2B4967' --script load=50.00")]
     Authorise(Authorise),
 }
 
@@ -44,13 +45,13 @@ pub(crate) struct Authorise {
     #[arg(long, value_name = "TLV", required = true)]
     data: Vec<String>,
     /// The account, where no 5A or 57 is among the data
-    #[arg(long, value_name = "DIGITS")]
+    #[arg(long, value_name = "DIGITS", value_parser = account)]
     account: Option<String>,
     /// The card's sequence number, where no 5F34 is among the data
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(..=99))]
     sequence: Option<u8>,
     /// The PIN that was keyed in for the bank, in the clear
-    #[arg(long, value_name = "DIGITS")]
+    #[arg(long, value_name = "DIGITS", value_parser = keyed_pin)]
     pin: Option<String>,
     /// The profile whose accounts the bank has
     #[arg(long, value_name = "NAME|PATH", default_value = card::PROFILE)]
@@ -79,7 +80,7 @@ pub(crate) struct Authorise {
     #[arg(long, value_name = "YUAN")]
     balance: Option<Fen>,
     /// A command for the card: block, unblock (activates, too), card-block, unblock-pin,
-    /// change-pin=DIGITS, load=YUAN, put=TAG=HEX; may be repeated
+    /// change-pin=DIGITS, load=YUAN, put=TAG=HEX, record=SFI.NUMBER=HEX; may be repeated
     #[arg(long, value_name = "COMMAND", value_parser = script)]
     script: Vec<Script>,
     /// Scripts for before the second cryptogram, in 71 and not in 72
@@ -112,6 +113,36 @@ enum Script {
     ChangePin(String),
     Load(Fen),
     Put(u16, Vec<u8>),
+    /// SFI, number, the whole template.
+    Record(u8, u8, Vec<u8>),
+}
+
+/// A PIN as a keypad takes it.
+///
+/// # Errors
+/// What is expected.
+pub(crate) fn keyed_pin(text: &str) -> Result<String, String> {
+    let is_pin = (4..=12).contains(&text.len()) && text.bytes().all(|c| c.is_ascii_digit());
+    is_pin
+        .then(|| text.to_owned())
+        .ok_or_else(|| "expected 4 to 12 digits".to_owned())
+}
+
+fn account(text: &str) -> Result<String, String> {
+    let is_account = (8..=19).contains(&text.len()) && text.bytes().all(|c| c.is_ascii_digit());
+    is_account
+        .then(|| text.to_owned())
+        .ok_or_else(|| "expected 8 to 19 digits".to_owned())
+}
+
+/// `SFI.NUMBER=HEX`.
+fn record(text: &str) -> Option<Script> {
+    let (place, value) = text.split_once(['=', ':'])?;
+    let (sfi, number) = place.split_once('.')?;
+    let (sfi, number) = (sfi.parse().ok()?, number.parse().ok()?);
+    let value = hex::decode(value).ok()?;
+    let fits = (1..=30).contains(&sfi) && number > 0 && (1..=250).contains(&value.len());
+    fits.then_some(Script::Record(sfi, number, value))
 }
 
 fn script(text: &str) -> Result<Script, String> {
@@ -124,12 +155,10 @@ fn script(text: &str) -> Result<Script, String> {
         ("unblock", None) => Ok(Script::Unblock),
         ("card-block", None) => Ok(Script::CardBlock),
         ("unblock-pin", None) => Ok(Script::UnblockPin),
-        ("change-pin", Some(pin))
-            if (4..=12).contains(&pin.len()) && pin.bytes().all(|c| c.is_ascii_digit()) =>
-        {
-            Ok(Script::ChangePin(pin.to_owned()))
-        }
-        ("change-pin", _) => Err("expected change-pin= and 4 to 12 digits".to_owned()),
+        ("change-pin", pin) => match keyed_pin(pin.unwrap_or_default()) {
+            Ok(pin) => Ok(Script::ChangePin(pin)),
+            Err(_) => Err("expected change-pin= and 4 to 12 digits".to_owned()),
+        },
         ("load", Some(yuan)) => match yuan.parse() {
             Ok(fen) => Ok(Script::Load(fen)),
             Err(error) => Err(format!("load={yuan}: {error}")),
@@ -145,8 +174,14 @@ fn script(text: &str) -> Result<Script, String> {
                 _ => Err(wrong.to_owned()),
             }
         }
+        ("record", value) => record(value.unwrap_or_default()).ok_or_else(|| {
+            "expected record=, SFI, a dot, the number, = and the record with its 70: \
+             record=1.2=70055F20022020"
+                .to_owned()
+        }),
         _ => Err(
-            "expected block, unblock, card-block, unblock-pin, change-pin=, load= or put="
+            "expected block, unblock, card-block, unblock-pin, change-pin=, load=, put= or \
+             record="
                 .to_owned(),
         ),
     }
@@ -393,6 +428,7 @@ fn command(script: &Script, scripts: &Scripts, issuer: &IssuerData) -> anyhow::R
             scripts.load(after)
         }
         Script::Put(tag, value) => scripts.put_data(*tag, value),
+        Script::Record(sfi, number, record) => scripts.update_record(*sfi, *number, record),
     })
 }
 
@@ -514,6 +550,7 @@ mod tests {
             ("load=50.00", Script::Load(Fen::new(5_000))),
             ("put=9F58=05", Script::Put(0x9F58, vec![5])),
             ("put 9F58:05", Script::Put(0x9F58, vec![5])),
+            ("record=1.2=7000", Script::Record(1, 2, vec![0x70, 0])),
         ] {
             assert_eq!(script(text), Ok(expected), "{text}");
         }
@@ -529,6 +566,14 @@ mod tests {
             "put=9F58",
             "put=9F58=0",
             "put=58=05",
+            "record",
+            "record=1=7000",
+            "record=0.1=7000",
+            "record=31.1=7000",
+            "record=1.0=7000",
+            "record=1.256=7000",
+            "record=1.1=",
+            "record=1.1=7",
         ] {
             assert!(script(text).is_err(), "{text}");
         }

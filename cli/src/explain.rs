@@ -2,13 +2,15 @@
 //!
 //! Says what the bytes are by the standard; it does not know what the card meant.
 
+use crate::elements;
 use cardlab::apdu::{Command, Response, SecureMessaging, Sw};
 use cardlab_desk::encode::Decoded;
 use std::fmt::Write as _;
 
 /// INS, its name, its name in Chinese, in every class but 'BX'.
-const NAMES: [(u8, &str, &str); 22] = [
+const NAMES: [(u8, &str, &str); 25] = [
     (0x16, "CARD BLOCK", "卡片锁定"),
+    (0x18, "APPLICATION UNBLOCK", "应用解锁"),
     (0x1E, "APPLICATION BLOCK", "应用锁定"),
     (0x20, "VERIFY", "校验个人密码"),
     (0x24, "PIN CHANGE/UNBLOCK", "个人密码重装/解锁"),
@@ -19,6 +21,8 @@ const NAMES: [(u8, &str, &str); 22] = [
     (0x84, "GET CHALLENGE", "取随机数"),
     (0x88, "INTERNAL AUTHENTICATION", "内部认证"),
     (0xA4, "SELECT", "选择文件"),
+    (0xA8, "GET PROCESSING OPTIONS", "取处理选项"),
+    (0xAE, "GENERATE AC", "生成应用密文"),
     (0xB0, "READ BINARY", "读二进制文件"),
     (0xB2, "READ RECORD", "读记录文件"),
     (0xC0, "GET RESPONSE", "取响应数据"),
@@ -123,6 +127,23 @@ fn addressed(command: &Command<'_>) -> String {
             };
             format!(" {which} {}", sfi(command.p2 >> 3))
         }
+        (0xAE, p1) => {
+            let asked = match p1 >> 6 {
+                0 => "AAC",
+                1 => "TC",
+                2 => "ARQC",
+                _ => "RFU",
+            };
+            let signed = if p1 & 0x10 == 0 { "" } else { ", signed (CDA)" };
+            format!(" asks for {asked}{signed}")
+        }
+        (0xCA | 0xDA, p1) => {
+            let tag = u16::from_be_bytes([p1, command.p2]);
+            match elements::names(u32::from(tag)) {
+                Some((zh, en)) => format!(" {tag:04X} {zh} {en}"),
+                None => format!(" {tag:04X}"),
+            }
+        }
         (0x82 | 0x88, _) => format!(" with key {:02X}", command.p2),
         (0x24, _) if command.p2 == 0 => " unblock".to_owned(),
         (0x24, _) if command.p2 == 1 => " set a new PIN".to_owned(),
@@ -189,6 +210,23 @@ mod tests {
         );
         assert!(
             of("00A40400 0F 7378312E73682EC9E7BBE1B1A3D5CF 00").contains("\"sx1.sh.社会保障\"")
+        );
+        assert_eq!(
+            of("80A80000 02 8300 00"),
+            "GET PROCESSING OPTIONS 取处理选项, 2 bytes sent, up to 256 bytes expected"
+        );
+        assert_eq!(
+            of("80AE9000 01 00 00"),
+            "GENERATE AC 生成应用密文 asks for ARQC, signed (CDA), 1 bytes sent, \
+             up to 256 bytes expected"
+        );
+        assert_eq!(
+            of("80CA9F36 00"),
+            "GET DATA 取数据 9F36 应用交易计数器 transaction counter, up to 256 bytes expected"
+        );
+        assert_eq!(
+            of("84180000 04 1BB44931"),
+            "APPLICATION UNBLOCK 应用解锁, secure messaging 安全报文, 4 bytes sent"
         );
         assert!(of("B0280101 00").starts_with("INITIALIZE FOR PURCHASE 消费初始化"));
         assert_eq!(

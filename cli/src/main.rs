@@ -5,6 +5,7 @@ mod bank;
 mod card;
 mod cases;
 mod certificate;
+mod elements;
 mod explain;
 mod issue;
 mod kept;

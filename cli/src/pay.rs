@@ -1,5 +1,6 @@
 //! `cardlab pay`: a payment at a terminal, with each decision explained.
 
+use crate::bank::keyed_pin;
 use crate::card::{self, Which};
 use crate::terminal::{in_reader, now};
 use crate::watch::{Known, Watch};
@@ -32,6 +33,14 @@ pub(crate) struct Pay {
         allow_negative_numbers = true
     )]
     amount: Option<Fen>,
+    /// The currency of the amount by its code; 0156 without it 交易货币
+    #[arg(
+        long,
+        value_name = "CODE",
+        value_parser = currency,
+        conflicts_with_all = ["load", "activate"]
+    )]
+    currency: Option<[u8; 2]>,
     /// The merchant insists on asking the bank 要求联机
     #[arg(long, conflicts_with_all = ["offline", "ecash"])]
     online: bool,
@@ -52,7 +61,7 @@ pub(crate) struct Pay {
     #[arg(long, conflicts_with_all = ["amount", "online", "offline", "ecash", "load", "pin"])]
     activate: bool,
     /// What the holder keys in, one after the other; the PIN of the profile without it
-    #[arg(long, value_name = "DIGITS")]
+    #[arg(long, value_name = "DIGITS", value_parser = keyed_pin)]
     pin: Vec<String>,
     /// The holder keys in nothing 不输入密码
     #[arg(long, conflicts_with = "pin")]
@@ -103,7 +112,8 @@ impl Pay {
             None => Box::new(Tap::new(self.which.card()?, |event| watch.hear(&event))),
         };
         card.power_on()?;
-        let terminal = Terminal::of_a_merchant();
+        let mut terminal = Terminal::of_a_merchant();
+        terminal.currency = self.currency.unwrap_or(terminal.currency);
         let counter = Counter {
             pay: &self,
             ordered,
@@ -130,14 +140,16 @@ impl Pay {
     /// The application that is wanted, as its bank ordered it.
     fn ordered<'s>(&self, side: &'s BankSide) -> anyhow::Result<&'s Ordered> {
         let mut all = side.applications.iter().map(|one| &one.ordered);
-        match &self.application {
-            None => all
+        let Some(wanted) = &self.application else {
+            return all
                 .next()
-                .context("the profile's bank side has no application"),
-            Some(wanted) => all
-                .find(|one| one.aid() == wanted)
-                .with_context(|| format!("the profile has no application {wanted}")),
-        }
+                .context("the profile's bank side has no application");
+        };
+        let names: Vec<_> = all.clone().map(|one| one.aid().to_string()).collect();
+        all.find(|one| one.aid() == wanted).with_context(|| {
+            let names = names.join(", ");
+            format!("the profile has no application {wanted}: there are {names}")
+        })
     }
 
     /// Whether the card is a new one, gone with this call.
@@ -178,7 +190,8 @@ impl Counter<'_> {
             account.state = State::Active;
         }
         let amount = self.pay.amount.unwrap_or_default();
-        if self.pay.is_new() && self.pay.ecash {
+        // What is loaded is of the first currency.
+        if self.pay.is_new() && self.pay.ecash && self.pay.currency.is_none() {
             self.load_new(card, &mut bank, amount)?;
         }
         let account = bank.account_mut(&self.account);
@@ -387,6 +400,13 @@ fn cryptogram(made: &Cryptogram) -> String {
     format!("{kind} {value}, ATC {}{results}", made.atc)
 }
 
+fn currency(text: &str) -> Result<[u8; 2], String> {
+    let decimal = text.bytes().all(|digit| digit.is_ascii_digit());
+    let bytes = hex::decode(text).ok().filter(|_| decimal);
+    let bytes = bytes.and_then(|bytes| bytes.try_into().ok());
+    bytes.ok_or_else(|| "expected 4 digits, such as 0344".to_owned())
+}
+
 fn time(text: &str) -> Result<[u8; 7], String> {
     let decimal = text.bytes().all(|digit| digit.is_ascii_digit());
     let bytes = hex::decode(text).ok().filter(|_| decimal);
@@ -398,7 +418,15 @@ fn time(text: &str) -> Result<[u8; 7], String> {
 
 #[cfg(test)]
 mod tests {
-    use super::time;
+    use super::{currency, time};
+
+    #[test]
+    fn a_currency_is_four_digits() {
+        assert_eq!(currency("0344"), Ok([0x03, 0x44]));
+        for text in ["", "344", "HKD", "03A4", "00344"] {
+            assert!(currency(text).is_err(), "{text:?}");
+        }
+    }
 
     #[test]
     fn a_time_is_a_day_and_six_digits() {

@@ -346,14 +346,46 @@ fn what_cannot_be_read_is_named_with_its_object_and_byte() {
 }
 
 #[test]
-fn the_example_of_the_help_is_data_that_can_be_read() {
+fn the_example_of_the_help_is_approved_and_answered_with_its_script() {
     let help = printed(&cardlab(&["help", "bank", "authorise"]));
-    let quoted: Vec<_> = help.split('\'').skip(1).step_by(2).collect();
-    let whole: Vec<_> = quoted.iter().filter(|data| !data.contains('…')).collect();
-    assert!(whole.len() >= 2, "{help}");
-    for data in whole {
-        let output = cardlab(&["bank", "authorise", "--data", data]);
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(!said.contains("not data objects"), "{said}");
+    let example = help.split("cardlab bank authorise --").nth(1).unwrap();
+    let mut arguments = vec!["bank".to_owned(), "authorise".to_owned()];
+    // What is quoted is one argument, all else are words.
+    for (index, part) in format!("--{example}").split('\'').enumerate() {
+        if index % 2 == 1 {
+            arguments.push(part.to_owned());
+        } else {
+            let words = part.split_whitespace().filter(|word| *word != "\\");
+            arguments.extend(words.map(str::to_owned));
+        }
+    }
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    let output = cardlab(&arguments);
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{arguments:?}\n{told}");
+    assert!(told.contains("0886E3065817F710: right 正确"), "{told}");
+    assert!(told.contains("04DA9F790A000000005000"), "{told}");
+}
+
+#[test]
+fn what_no_keypad_gives_and_no_card_has_is_refused() {
+    for (wrong, says) in [
+        (["--pin", "12"], "expected 4 to 12 digits"),
+        (["--pin", "12345x"], "expected 4 to 12 digits"),
+        (["--account", "123"], "expected 8 to 19 digits"),
+        (["--sequence", "100"], "100 is not in 0..=99"),
+        (["--script", "record=1=70"], "record=1.2=70"),
+    ] {
+        let output = cardlab(&[
+            "bank",
+            "authorise",
+            "--data",
+            "5F340101",
+            wrong[0],
+            wrong[1],
+        ]);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{wrong:?}");
+        assert!(errors.contains(says), "{errors}");
     }
 }

@@ -147,6 +147,46 @@ fn electronic_cash_is_loaded_and_pays() {
 }
 
 #[test]
+fn electronic_cash_in_a_second_currency_pays_what_is_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("own.json");
+    let text = r#"{ "id": "own", "extends": "henan-2.0", "bank": { "applications": [
+        { "aid": "A000000333010101",
+          "cash": { "second": { "code": "0344", "balance_fen": 2000 } } } ] } }"#;
+    std::fs::write(&path, text).unwrap();
+    let own = path.to_str().unwrap();
+    let told_of = |currency| {
+        let call = ["--amount", "5", "--ecash", "--currency", currency];
+        told(&pay(&[&call[..], &["--profile", own]].concat()), 0)
+    };
+    says(
+        &told_of("0344"),
+        &["it holds 20.00", "electronic cash: 15.00"],
+    );
+    says(
+        &told_of("0840"),
+        &["the card does not pay this with electronic cash"],
+    );
+}
+
+#[test]
+fn an_application_that_cannot_pay_is_told_with_those_that_are_there() {
+    for (wrong, says) in [
+        (
+            ["--application", "A0000003330101"],
+            "there are A000000333010101",
+        ),
+        (["--pin", "12"], "expected 4 to 12 digits"),
+        (["--currency", "HKD"], "expected 4 digits"),
+    ] {
+        let output = pay(&[&["--amount", "1"][..], &wrong].concat());
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{wrong:?}");
+        assert!(errors.contains(says), "{errors}");
+    }
+}
+
+#[test]
 fn a_card_with_the_sm_set_pays_by_sm2_and_sm4_where_the_terminal_wants_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("own.json");

@@ -688,6 +688,36 @@ fn all_that_is_wrong_with_a_bank_side_is_told_at_once() {
 }
 
 #[test]
+fn a_name_of_the_social_side_and_a_second_currency_that_is_the_first_are_told() {
+    let told = |members: &str| {
+        let text = format!(
+            r#"{{ "id": "own", "extends": "henan-2.0", "zh": "样卡", "en": "A card", "bank": {{
+                "applications": [ {{ "account": "6228480402564890018", {members} }} ] }} }}"#
+        );
+        let report = Profile::parse("own.json", &text).unwrap_err();
+        let problems = report.problems().iter();
+        problems
+            .map(|problem| (problem.path.clone(), problem.kind))
+            .collect::<Vec<_>>()
+    };
+    for (members, path) in [
+        (r#""aid": "7378312E73682EC9E7BBE1B1A3D5CF""#, "aid"),
+        (r#""aid": "D15600000500""#, "aid"),
+        (
+            r#""second_currency": { "code": "0156", "conversion": "20000690" }"#,
+            "second_currency.code",
+        ),
+        (
+            r#""cash": { "second": { "code": "0156" } }"#,
+            "cash.second.code",
+        ),
+    ] {
+        let path = format!("$.bank.applications[0].{path}");
+        assert_eq!(told(members), [(path, ProblemKind::Conflict)], "{members}");
+    }
+}
+
+#[test]
 fn a_profile_over_a_composite_one_changes_or_removes_an_application_by_its_name() {
     let over = |bank: &str| {
         let text = format!("{{ \"id\": \"own\", \"extends\": \"henan-2.0\", \"bank\": {bank} }}");

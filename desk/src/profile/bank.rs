@@ -63,6 +63,7 @@ const FIELDS: [&str; 17] = [
 
 /// What the social side says of the holder and the card.
 pub(super) struct Card<'d> {
+    names: Vec<&'d Aid>,
     holder_id: Option<&'d str>,
     from: Option<&'d str>,
     to: Option<&'d str>,
@@ -77,6 +78,10 @@ impl<'d> Card<'d> {
             record.item.text.as_deref().filter(|text| !text.is_empty())
         };
         Card {
+            names: directories
+                .iter()
+                .filter_map(|one| one.name.as_ref())
+                .collect(),
             holder_id: value(0xEF06, 0x08),
             from: value(0xEF05, 0x05),
             to: value(0xEF05, 0x06),
@@ -149,6 +154,10 @@ impl Reading<'_, '_> {
                     at.describe(),
                     "any name but the directory's",
                 );
+            }
+            if self.card.names.contains(&&name) {
+                let allowed = "any name but those of the card's directories";
+                self.add(at, Kind::Conflict, at.describe(), allowed);
             }
             if !seen.insert(name.as_bytes().to_vec()) {
                 let found = format!("the name {name} again");
@@ -309,7 +318,31 @@ impl Reading<'_, '_> {
             .get("cash")
             .and_then(|node| node.get("second"))
             .and_then(|node| Some((word_of(node, "code")?, self.cash(node))));
+        self.second_currencies(node, &made);
         self.keys(node, made)
+    }
+
+    /// Each is another than the first.
+    fn second_currencies(&mut self, node: &Node, made: &Application) {
+        let internal = made.internal_elements();
+        let Ok(Some(first)) = tlv::find(&internal, &[tag!(0x9F51)]) else {
+            return;
+        };
+        let cash = node.get("cash").and_then(|cash| cash.get("second"));
+        for (second, code) in [
+            (
+                node.get("second_currency"),
+                made.dual.map(|dual| dual.currency),
+            ),
+            (cash, made.second_cash.map(|(code, _)| code)),
+        ] {
+            if let Some(at) = second.and_then(|second| second.get("code"))
+                && code.is_some_and(|code| code == *first)
+            {
+                let allowed = format!("another than the first, {}", hex::encode(first));
+                self.add(at, Kind::Conflict, at.describe(), allowed);
+            }
+        }
     }
 
     fn limits(&mut self, node: &Node, made: Limits) -> Limits {
