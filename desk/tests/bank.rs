@@ -409,12 +409,18 @@ fn a_transaction_on_line_is_authorised_and_booked() {
 #[test]
 fn every_reason_to_decline_has_its_code_and_the_card_declines() {
     type Change = fn(&mut Account);
-    let change: [(Reason, &str, Change); 8] = [
+    let change: [(Reason, &str, Change); 10] = [
         (Reason::NotEnough, "51", |a| a.balance = Fen::new(1_233)),
         (Reason::Lost, "41", |a| a.state = State::Lost),
         (Reason::Stolen, "43", |a| a.state = State::Stolen),
         (Reason::Closed, "62", |a| a.state = State::Closed),
         (Reason::Inactive, "62", |a| a.state = State::Inactive),
+        (Reason::Expired, "54", |a| {
+            a.expiry = Some([0x26, 0x06, 0x30])
+        }),
+        (Reason::Approved, "00", |a| {
+            a.expiry = Some([0x26, 0x07, 0x01])
+        }),
         (Reason::TooMany, "65", |a| a.daily_count = 0),
         (Reason::TooMuch, "61", |a| a.daily_sum = Fen::new(1_233)),
         (Reason::Approved, "00", |_| {}),

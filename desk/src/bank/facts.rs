@@ -44,7 +44,7 @@ impl Ordered {
         match self {
             Ordered::Fields(application) => Some(application.account.clone()),
             Ordered::Groupings(raw) => {
-                let digits = hex::encode(raw.of_records(tag!(0x5A))?);
+                let digits = hex::encode(of_records(&raw.groupings, tag!(0x5A))?);
                 Some(digits.trim_end_matches('f').to_owned())
             }
         }
@@ -55,7 +55,7 @@ impl Ordered {
     pub fn sequence(&self) -> u8 {
         match self {
             Ordered::Fields(application) => application.sequence,
-            Ordered::Groupings(raw) => match raw.of_records(tag!(0x5F34)) {
+            Ordered::Groupings(raw) => match of_records(&raw.groupings, tag!(0x5F34)) {
                 Some(&[byte]) => (0..100)
                     .find(|number| bcd_byte(*number) == byte)
                     .unwrap_or(0),
@@ -126,6 +126,15 @@ impl Ordered {
         }
     }
 
+    /// The last day of validity, YYMMDD in packed digits, as terminals read it; `None`
+    /// where its groupings state none.
+    #[must_use]
+    pub fn expiry(&self) -> Option<[u8; 3]> {
+        let own = of_records(self.stated(), tag!(0x5F24));
+        let own = own.and_then(|own| own.try_into().ok());
+        own.or_else(|| self.fields().map(|application| application.expiry))
+    }
+
     /// Whether it declines everything until its bank activates it.
     #[must_use]
     pub const fn starts_inactive(&self) -> bool {
@@ -193,21 +202,13 @@ impl Ordered {
     pub fn lists(&self) -> [Vec<u8>; 2] {
         match self {
             Ordered::Fields(application) => application.lists(),
-            Ordered::Groupings(raw) => {
-                [tag!(0x8C), tag!(0x8D)].map(|tag| raw.of_records(tag).unwrap_or_default().to_vec())
-            }
+            Ordered::Groupings(raw) => [tag!(0x8C), tag!(0x8D)]
+                .map(|tag| of_records(&raw.groupings, tag).unwrap_or_default().to_vec()),
         }
     }
 }
 
 impl Raw {
-    /// A data element in the last of its records that has it.
-    fn of_records(&self, tag: Tag) -> Option<&[u8]> {
-        let records = self.groupings.iter().filter(|one| one.is_record());
-        let mut found = records.filter_map(|one| tlv::find(&one.data, &[tag!(0x70), tag]).ok()?);
-        found.next_back()
-    }
-
     /// The data of its internal groupings.
     fn internal(&self) -> impl Iterator<Item = &[u8]> {
         let internal = self.groupings.iter().filter(|one| one.is_internal());
@@ -233,6 +234,13 @@ impl Grouping {
     pub const fn is_of_objects(&self) -> bool {
         !self.is_secret() && self.number >> 8 != 0x90
     }
+}
+
+/// A data element in the last record that has it.
+fn of_records(groupings: &[Grouping], tag: Tag) -> Option<&[u8]> {
+    let records = groupings.iter().filter(|one| one.is_record());
+    let mut found = records.filter_map(|one| tlv::find(&one.data, &[tag!(0x70), tag]).ok()?);
+    found.next_back()
 }
 
 /// A number without the '80' and the '00' that fill it.

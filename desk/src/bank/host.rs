@@ -14,6 +14,7 @@
 //! | the MAC of the discretionary data  | 05            |
 //! | the card's counter is new          | 05            |
 //! | the account: lost, stolen, closed, not active | 41, 43, 62, 62 |
+//! | the card has not expired           | 54            |
 //! | the PIN is not blocked             | 75            |
 //! | the PIN, where one was sent        | 55            |
 //! | how many, and how much, on one day | 65, 61        |
@@ -435,6 +436,11 @@ pub fn fen_of(bytes: &[u8]) -> Option<Fen> {
     Some(Fen::new(sum))
 }
 
+/// A day with its century, so that days compare: years from 50 on are of the 20th.
+const fn in_century([year, month, day]: [u8; 3]) -> [u8; 4] {
+    [if year < 0x50 { 0x20 } else { 0x19 }, year, month, day]
+}
+
 /// What became of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
@@ -465,6 +471,8 @@ pub struct Account {
     pub cash_limit: Fen,
     /// The PIN that is right on line; `None` takes any.
     pub pin: Option<String>,
+    /// The last day of validity of its card, YYMMDD in packed digits; `None` for no end.
+    pub expiry: Option<[u8; 3]>,
     /// How its card pads ten bytes of discretionary data for their MAC.
     long_mac: Padding,
     /// The highest counter seen of each card, by its sequence number.
@@ -486,6 +494,7 @@ impl Account {
             daily_sum: Fen::new(5_000_000),
             cash_limit: Fen::new(100_000),
             pin: None,
+            expiry: None,
             long_mac: Padding::M2,
             counters: BTreeMap::new(),
             day: [0; 3],
@@ -520,6 +529,8 @@ pub enum Reason {
     Closed,
     /// The account was never activated.
     Inactive,
+    /// The card has expired.
+    Expired,
     /// No try at the PIN is left.
     PinBlocked,
     /// The PIN that was sent is wrong.
@@ -547,6 +558,7 @@ impl Reason {
             Reason::Lost => *b"41",
             Reason::Stolen => *b"43",
             Reason::Closed | Reason::Inactive => *b"62",
+            Reason::Expired => *b"54",
             Reason::PinBlocked => *b"75",
             Reason::WrongPin => *b"55",
             Reason::TooMany => *b"65",
@@ -570,6 +582,7 @@ impl Reason {
             Reason::Stolen => "the card was reported stolen",
             Reason::Closed => "the account is closed",
             Reason::Inactive => "the account was never activated",
+            Reason::Expired => "the card has expired",
             Reason::PinBlocked => "no try at the PIN is left",
             Reason::WrongPin => "the PIN is wrong",
             Reason::TooMany => "too many transactions today",
@@ -593,6 +606,7 @@ impl Reason {
             Reason::Stolen => "被窃卡",
             Reason::Closed => "账户已销户",
             Reason::Inactive => "金融账户未激活",
+            Reason::Expired => "卡片已过期",
             Reason::PinBlocked => "PIN尝试次数超限",
             Reason::WrongPin => "密码错误",
             Reason::TooMany => "超过当日交易次数",
@@ -698,6 +712,7 @@ impl Bank {
         };
         let mut account = Account::of(balance);
         account.pin = ordered.pin();
+        account.expiry = ordered.expiry();
         account.long_mac = ordered.long_mac();
         if ordered.starts_inactive() {
             account.state = State::Inactive;
@@ -883,6 +898,10 @@ impl Account {
             State::Lost => return Err(Reason::Lost),
             State::Stolen => return Err(Reason::Stolen),
             State::Closed => return Err(Reason::Closed),
+        }
+        let expired = |last| in_century(asked.day) > in_century(last);
+        if self.expiry.is_some_and(expired) {
+            return Err(Reason::Expired);
         }
         if asked.issuer.cvr.is_pin_blocked() {
             return Err(Reason::PinBlocked);
