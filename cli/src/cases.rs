@@ -4,13 +4,15 @@ use crate::card;
 use crate::subject::{self, Way};
 use anyhow::Context as _;
 use cardlab_conformance::cards::Cards;
-use cardlab_conformance::case::Safety;
+use cardlab_conformance::case::{Case, Safety};
 use cardlab_conformance::explain::explain;
 use cardlab_conformance::plan;
+use cardlab_conformance::report::counted;
 use cardlab_conformance::requirement;
 use cardlab_conformance::runner;
 use cardlab_conformance::status::{self, Reached};
 use cardlab_conformance::verdict::Exit;
+use cardlab_desk::profile::Profile;
 use clap::{Args, Subcommand};
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -85,8 +87,7 @@ impl Cases {
 impl List {
     fn run(self) -> anyhow::Result<ExitCode> {
         let profile = card::load(&self.profile)?;
-        let cases = plan::filter(plan::for_profile(&profile)?, &self.filter)
-            .map_err(|error| anyhow::anyhow!("--filter: {error}"))?;
+        let cases = fitting(&profile, "--filter", &self.filter)?;
         let mut out = io::stdout().lock();
         for case in &cases {
             let says = if self.zh {
@@ -96,7 +97,7 @@ impl List {
             };
             writeln!(out, "{:48} {says}", case.id)?;
         }
-        writeln!(out, "{} cases 用例", cases.len())?;
+        writeln!(out, "{} 用例", counted(cases.len(), "case"))?;
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -125,6 +126,23 @@ impl Explain {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// The cases for a card of this profile whose ids fit, at least one; `option` is where the
+/// patterns come from.
+pub(crate) fn fitting(
+    profile: &Profile,
+    option: &str,
+    patterns: &[String],
+) -> anyhow::Result<Vec<Case>> {
+    let cases = plan::filter(plan::for_profile(profile)?, patterns)
+        .map_err(|error| anyhow::anyhow!("{option}: {error}"))?;
+    anyhow::ensure!(
+        !cases.is_empty(),
+        "{option}: no case fits {} 无匹配用例; `cardlab cases list` lists them",
+        patterns.join(" ")
+    );
+    Ok(cases)
 }
 
 /// The ids that could be meant: those that hold this one, or else begin as it does.

@@ -1,12 +1,15 @@
 //! `cardlab certificate`: the certificate application as a host program uses it.
 
+use crate::Stop;
 use crate::card::Which;
 use crate::kept::Kept;
 use anyhow::{Context as _, bail};
+use cardlab::apdu::Sw;
 use cardlab::crypto::Random;
 use cardlab::icc::Icc;
+use cardlab_conformance::verdict::Exit;
 use cardlab_desk::hsm::TestRoot;
-use cardlab_desk::pki::{self, Application, Authority, Envelope, Pair, PkiError, Who};
+use cardlab_desk::pki::{self, Application, Authority, Envelope, Pair, PkiError, Token, Who};
 use clap::{Args, Subcommand, ValueEnum};
 use std::fs;
 use std::io::{self, Write};
@@ -18,7 +21,8 @@ const PROFILE: &str = "henan-3.0";
 
 /// The exit codes of what gives a file.
 const DONE: &str = "\
-Exit codes: 0 the file is written, 2 it is not: the call, a file, a profile or the PIN is wrong.";
+Exit codes: 0 the file is written, 1 the card refuses: the PIN is wrong or blocked, the envelope is
+not for it; 2 the call, a file or a profile is wrong.";
 
 /// Look at the card's certificates, sign, verify, seal and open.
 #[derive(Subcommand)]
@@ -120,7 +124,7 @@ struct Held {
     #[command(flatten)]
     which: Which,
     /// The user's PIN of the certificate application; left out, the initial one
-    #[arg(long, value_name = "DIGITS")]
+    #[arg(long, value_name = "DIGITS", value_parser = pin)]
     pin: Option<String>,
 }
 
@@ -265,9 +269,12 @@ impl Open {
             PkiError::Refused {
                 command: "DECRYPT", ..
             } => {
-                anyhow::anyhow!("the envelope is not for this card, or damaged: {error}")
+                let says = format!(
+                    "the envelope is not for this card, or damaged: {error} 信封不属于此卡或已损坏"
+                );
+                Stop(Exit::Unexpected, says).into()
             }
-            error => error.into(),
+            error => anyhow::Error::from(error),
         })?;
         write_file(&self.output, &message)
     }
@@ -275,10 +282,26 @@ impl Open {
 
 fn proven<'c>(card: &'c mut dyn Icc, pin: &str) -> anyhow::Result<Application<'c>> {
     let mut application = Application::select(card)?;
-    application
-        .verify(Who::User, pin)
-        .context("the user's PIN of the certificate application; --pin names another")?;
-    Ok(application)
+    let refused = |says| Stop(Exit::Unexpected, says);
+    match application.verify(Who::User, pin) {
+        Ok(()) => Ok(application),
+        Err(PkiError::WrongPin(left @ 1..)) => Err(refused(format!(
+            "wrong PIN of the certificate application's user, {} left 证书应用用户PIN错误，剩余{left}次",
+            if left == 1 { "1 try".to_owned() } else { format!("{left} tries") }
+        ))
+        .into()),
+        Err(
+            PkiError::WrongPin(0)
+            | PkiError::Refused {
+                sw: Sw::METHOD_BLOCKED,
+                ..
+            },
+        ) => Err(refused(
+            "the PIN of the certificate application's user is blocked 证书应用用户PIN已锁定".to_owned(),
+        )
+        .into()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn read(path: &PathBuf) -> anyhow::Result<Vec<u8>> {
@@ -290,6 +313,13 @@ fn write_file(path: &PathBuf, bytes: &[u8]) -> anyhow::Result<ExitCode> {
     let len = bytes.len();
     writeln!(io::stdout(), "{}: {len} bytes", path.display())?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn pin(text: &str) -> Result<String, String> {
+    match Token::of(text) {
+        Some(_) => Ok(text.to_owned()),
+        None => Err("expected 4 to 16 digits, an even number of them".to_owned()),
+    }
 }
 
 fn day(text: &str) -> Result<[u16; 3], String> {

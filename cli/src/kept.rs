@@ -34,6 +34,7 @@ impl Kept {
         // Whether it is an image comes first: a wrong path leaves no lock behind.
         image::load(path)?;
         let lock = lock(path)?;
+        image::sweep(path);
         let pages = image::load(path)?;
         let card = Card::open(&cardlab_applets::ROM, pages)
             .with_context(|| format!("{}: not a card of this program", path.display()))?;

@@ -67,8 +67,9 @@ Exit codes: 0 nothing is broken, 1 something is, 2 the call or a profile is wron
     Tear(tear::Tear),
     /// Put the card into the reader of a vpcd 将卡放入vpcd虚拟读卡器
     #[command(after_help = "\
-Exit codes: 0 vpcd closed the link, 1 and a monitor went red (`cardlab monitors`), 2 the call,
-a file or a profile is wrong, 3 no vpcd there.")]
+Exit codes: 0 vpcd closed the link or a signal stopped it, 1 and a monitor went red (`cardlab
+monitors`), 2 the call, a file or a profile is wrong, 3 no vpcd there, or its slot is taken, or
+the link broke.")]
     Serve(serve::Serve),
     /// Send commands to the card and explain both directions 发送命令并解释
     #[command(after_help = "\

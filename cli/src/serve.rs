@@ -10,8 +10,12 @@ use cardlab::link::tap::Tap;
 use cardlab::link::vpcd::{self, Vpcd};
 use cardlab_conformance::verdict::Exit;
 use clap::Args;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Put the card, or with --psam the PSAM, into the reader of a vpcd, until it is stopped.
 #[derive(Args)]
@@ -51,13 +55,21 @@ impl Serve {
             );
             Stop(Exit::NoCard, says)
         })?;
+        link.await_slot(subject::SLOT_TIMEOUT)
+            .map_err(|error| subject::no_slot(&self.vpcd, &error))?;
         writeln!(
             io::stdout(),
             "the card is in the reader of vpcd at {} 卡已插入",
             self.vpcd
         )?;
-        link.serve(&mut card).context("the link to vpcd broke")?;
-        writeln!(io::stdout(), "vpcd closed the link 连接已关闭")?;
+        let is_stopped = stop_by_signal(&link)?;
+        let ended = link.serve(&mut card);
+        if is_stopped.load(Ordering::SeqCst) {
+            writeln!(io::stdout(), "stopped 已停止")?;
+        } else {
+            ended.map_err(|error| subject::no_slot(&self.vpcd, &error))?;
+            writeln!(io::stdout(), "vpcd closed the link 连接已关闭")?;
+        }
         drop(card);
         Ok(if watch.is_red() {
             ExitCode::FAILURE
@@ -65,4 +77,19 @@ impl Serve {
             ExitCode::SUCCESS
         })
     }
+}
+
+/// Ends the link at SIGINT or SIGTERM, between two commands; whether that was.
+fn stop_by_signal(link: &Vpcd) -> io::Result<Arc<AtomicBool>> {
+    let stop = link.stop_handle()?;
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    let is_stopped = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&is_stopped);
+    std::thread::spawn(move || {
+        if signals.forever().next().is_some() {
+            told.store(true, Ordering::SeqCst);
+            stop.stop();
+        }
+    });
+    Ok(is_stopped)
 }

@@ -15,6 +15,7 @@ use cardlab_desk::hsm::{CardKeys, Hsm, TestRoot};
 use cardlab_desk::issue;
 use cardlab_desk::pki::Authority;
 use cardlab_desk::profile::Profile;
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -166,10 +167,30 @@ fn keys(profile: &Profile, seed: u64) -> anyhow::Result<CardKeys> {
         .with_context(|| format!("profile {} has no region code", profile.id))
 }
 
+/// How long vpcd may take until it asks for a card; it does so twice a second.
+pub(crate) const SLOT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What is said where vpcd does not ask for the card.
+pub(crate) fn no_slot(address: &str, error: &io::Error) -> Stop {
+    let says = match error.kind() {
+        io::ErrorKind::TimedOut => format!(
+            "vpcd at {address} does not ask for the card: another one is in this slot, or pcscd \
+             stands still (the next slot is the next port) 读卡槽已被占用或无响应"
+        ),
+        io::ErrorKind::UnexpectedEof => format!(
+            "what listens at {address} closed the link in the middle: is it a vpcd? 连接意外关闭"
+        ),
+        _ => format!("the link to vpcd at {address} broke: {error} 连接中断"),
+    };
+    Stop(Exit::NoCard, says)
+}
+
 /// Puts the card into the reader of the vpcd there and finds that reader in pcscd.
 fn insert(slot: &Slot, address: &str) -> anyhow::Result<Pcscd> {
     let mut link = Vpcd::connect(address)
         .with_context(|| Stop(Exit::NoCard, format!("no vpcd listens at {address}")))?;
+    link.await_slot(SLOT_TIMEOUT)
+        .map_err(|error| no_slot(address, &error))?;
     let mut slot = slot.clone();
     // It ends with the process, or when vpcd closes the link.
     std::thread::spawn(move || link.serve(&mut T0::new(&mut slot)));

@@ -1,13 +1,12 @@
 //! `cardlab tear`: the power cut at every write of a command, and of its recovery.
 
 use crate::subject::{self, Way};
-use crate::{Stop, card, explain};
+use crate::{Stop, card, cases, explain};
 use anyhow::Context as _;
 use cardlab::os::Card;
 use cardlab_conformance::cards::Cards;
 use cardlab_conformance::case::Action;
-use cardlab_conformance::plan;
-use cardlab_conformance::report::write_whole;
+use cardlab_conformance::report::{counted, write_whole};
 use cardlab_conformance::session::Trouble;
 use cardlab_conformance::subject::Subject;
 use cardlab_conformance::tear::{self, Noted, Report, Writing};
@@ -109,14 +108,7 @@ impl Tear {
         if !self.command.is_empty() {
             return self.of_call(subject, profile);
         }
-        let cases = plan::filter(plan::for_profile(profile)?, &self.case)
-            .map_err(|error| anyhow::anyhow!("--case: {error}"))?;
-        if cases.is_empty() {
-            anyhow::bail!(
-                "no case fits {}; `cardlab cases list` lists them",
-                self.case.join(" ")
-            );
-        }
+        let cases = cases::fitting(profile, "--case", &self.case)?;
         let mut found = Vec::new();
         let cards = Cards::of(subject, profile);
         for case in &cases {
@@ -166,9 +158,9 @@ impl Tear {
         let total = report.total();
         writeln!(
             out,
-            "{} commands 条命令, {} writes swept 次写入, {} cuts 次断电, {} of them in recovery \
+            "{} 条命令, {} writes swept 次写入, {} cuts 次断电, {} of them in recovery \
              恢复中\nold 旧 {}, new 新 {}, a try 次数 {}, broken 不符 {} ({:.1} s)",
-            report.sweeps.len(),
+            counted(report.sweeps.len(), "command"),
             report.writes(),
             total.cuts + total.recoveries,
             total.recoveries,
@@ -180,7 +172,11 @@ impl Tear {
         )?;
         let unsound = report.unsound().count();
         if unsound > 0 {
-            writeln!(out, "{unsound} commands are not sound 条命令不符")?;
+            writeln!(
+                out,
+                "not sound 不符: {} 条命令",
+                counted(unsound, "command")
+            )?;
         }
         Ok(())
     }

@@ -1,12 +1,12 @@
 //! `cardlab test`: the suite against a freshly issued card, or one in an image.
 
-use crate::card;
 use crate::kept::Kept;
 use crate::subject::{self, Way};
+use crate::{card, cases};
 use cardlab::icc::Icc as _;
 use cardlab_conformance::case::Safety;
 use cardlab_conformance::event::Event;
-use cardlab_conformance::plan::{self, KnownFailures};
+use cardlab_conformance::plan::KnownFailures;
 use cardlab_conformance::report::console::{Console, Detail};
 use cardlab_conformance::report::{Reporter, Wanted};
 use cardlab_conformance::runner::{self, Options};
@@ -83,14 +83,7 @@ impl Test {
         }
         let profile = card::load(&self.profile)?;
         let known = KnownFailures::shipped().map_err(anyhow::Error::msg)?;
-        let cases = plan::filter(plan::for_profile(&profile)?, &self.filter)
-            .map_err(|error| anyhow::anyhow!("--filter: {error}"))?;
-        if cases.is_empty() {
-            anyhow::bail!(
-                "no case fits {}; `cardlab cases list` lists them",
-                self.filter.join(" ")
-            );
-        }
+        let cases = cases::fitting(&profile, "--filter", &self.filter)?;
         for wanted in &self.report {
             wanted.check_folder()?;
         }

@@ -83,12 +83,41 @@ fn the_line_to_repeat_a_failure_names_the_profile_as_it_was_called() {
     std::fs::write(&path, text).unwrap();
     let path = path.to_str().unwrap();
     let case = "flow/the-account-is-a-debit-card-in-yuan";
-    let output = Command::new(env!("CARGO_BIN_EXE_cardlab"))
-        .args(["test", "--profile", path, "--filter", case])
-        .output()
-        .unwrap();
+    let output = cardlab(&["test", "--profile", path, "--filter", case]);
     let printed = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(1), "{printed}");
     let line = format!("repeat: cardlab test --profile '{path}' --subject");
     assert!(printed.contains(&line), "{printed}");
+}
+
+#[test]
+fn a_filter_that_fits_nothing_is_an_error_of_every_verb_that_takes_one() {
+    for arguments in [
+        &["test", "--filter", "nope/*"][..],
+        &["cases", "list", "--filter", "nope/*"],
+        &["tear", "--case", "nope/*"],
+    ] {
+        let output = cardlab(arguments);
+        let says = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {says}");
+        assert!(says.contains("no case fits nope/*"), "{says}");
+        assert!(says.contains("无匹配用例"), "{says}");
+        assert!(output.stdout.is_empty(), "{output:?}");
+    }
+}
+
+#[test]
+fn one_case_is_not_cases() {
+    let told = |arguments: &[&str]| {
+        let output = cardlab(arguments);
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let one = ["--filter", "verify/a-wrong-pin"];
+    let listed = told(&[&["cases", "list"][..], &one].concat());
+    assert!(listed.ends_with("\n1 case 用例\n"), "{listed}");
+    let tested = told(&[&["test"][..], &one].concat());
+    assert!(tested.starts_with("1 case for henan-2.0"), "{tested}");
+    assert!(tested.contains("1 of 1 case judged"), "{tested}");
+    let all = told(&["cases", "list", "--filter", "verify/*"]);
+    assert!(all.ends_with(" cases 用例\n"), "{all}");
 }

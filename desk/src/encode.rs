@@ -66,6 +66,27 @@ pub enum EncodeError {
 }
 
 impl EncodeError {
+    /// What it says, in Chinese.
+    #[must_use]
+    pub fn words_zh(&self) -> String {
+        match self {
+            EncodeError::TooLong {
+                len,
+                most,
+                at,
+                character,
+                from,
+                to,
+            } => format!(
+                "共{len}字节，最多{most}字节：第{at}个字符{character:?}占第{from}至{to}字节"
+            ),
+            EncodeError::Length { len, exact } => format!("共{len}字节，应为{exact}字节"),
+            EncodeError::Character { at, character } => {
+                format!("第{at}个字符{character:?}不属于该格式")
+            }
+        }
+    }
+
     /// The same, of a text that began with `head`, which stands elsewhere.
     #[must_use]
     pub fn after(self, head: &str) -> EncodeError {

@@ -781,6 +781,69 @@ fn a_profile_extends_another_by_a_path_from_where_it_lies() {
 }
 
 #[test]
+fn what_a_profile_breaks_in_its_base_is_to_be_mended_in_the_profile() {
+    let directory = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        std::fs::write(directory.path().join(name), text).unwrap();
+        directory.path().join(name).display().to_string()
+    };
+    let bank = |members: &str| {
+        format!(r#""bank": {{ "applications": [ {{ "aid": "A000000333010101", {members} }} ] }}"#)
+    };
+    let clean = bank(r#""account": "6228004116000202649", "cash": { "balance_fen": 5000 }"#);
+    let one = write(
+        "one.json",
+        &format!("{{ \"id\": \"one\", \"extends\": \"national-2.0\", {clean} }}"),
+    );
+    let limit = bank(r#""cash": { "balance_limit_fen": 100 }"#);
+    let two = write(
+        "two.json",
+        &format!("{{ \"id\": \"two\",\n  \"extends\": \"one.json\", {limit} }}"),
+    );
+    let three = write("three.json", r#"{ "id": "three", "extends": "two.json" }"#);
+    // The place is the base's; who made it wrong is told, however far above it one asks.
+    for asked in [&two, &three] {
+        let report = Profile::load(asked).unwrap_err();
+        let [problem] = report.problems() else {
+            panic!("{report}");
+        };
+        assert_eq!(problem.file, one);
+        let mend = problem.mend.as_ref().unwrap();
+        assert_eq!((&mend.file, mend.line), (&two, 2));
+        assert!(
+            report
+                .to_string()
+                .ends_with(&format!("to be mended in {two}:2, which extends it"))
+        );
+        let drawn = report.render(false);
+        assert!(
+            drawn.contains("须在此文件中修改") && drawn.contains("two.json:2:"),
+            "{drawn}"
+        );
+    }
+    // A base that comes with the program is never at fault.
+    let report = refused(&over(
+        r#""directories": [ { "fid": "DF01", "files": [ { "fid": "EF05", "remove": true } ] } ]"#,
+    ));
+    assert!(!report.problems().is_empty());
+    for problem in report.problems() {
+        assert_eq!(problem.file, "henan-2.0");
+        assert_eq!(problem.mend.as_ref().unwrap().file, "spoiled.json");
+    }
+    // One that is broken by itself is to be mended where it stands.
+    let broken = write(
+        "broken.json",
+        r#"{ "id": "broken", "extends": "national-2.0", "pin": { "tries": 40 } }"#,
+    );
+    let four = write("four.json", r#"{ "id": "four", "extends": "broken.json" }"#);
+    let report = Profile::load(&four).unwrap_err();
+    let [problem] = report.problems() else {
+        panic!("{report}");
+    };
+    assert_eq!((&problem.file, &problem.mend), (&broken, &None));
+}
+
+#[test]
 fn an_unknown_name_lists_the_known_ones() {
     let report = Profile::load("henan-4.0").unwrap_err();
     assert!(report.to_string().contains("henan-2.0"), "{report}");

@@ -1,5 +1,6 @@
 //! The terminal over a card of each shipped profile, with each kind of module.
 
+use cardlab::apdu::Sw;
 use cardlab::fen::Fen;
 use cardlab::icc::{Icc, Lost};
 use cardlab::link::pulled::{Pulled, When};
@@ -452,6 +453,48 @@ fn the_initial_pin_neither_transacts_nor_comes_back() {
         assert_eq!(refused.code(), -35, "{name}");
         assert_eq!(terminal.debit(&payment(1)).unwrap_err().code(), -35);
     }
+}
+
+#[test]
+fn a_card_whose_first_change_comes_first_is_told_as_one() {
+    let profile = Profile::load("henan-2.0").unwrap_or_else(|report| panic!("{report}"));
+    let mut card = Card::manufacture(&cardlab_applets::ROM, SEED);
+    issue(&mut card, &profile, SEED).unwrap_or_else(|error| panic!("{error}"));
+    let layouts = layouts().clone().with(profile.clone());
+    let mut module = module();
+    let with = |pin: &str| Policy {
+        pin: Some(pin.to_owned()),
+        ..Policy::default()
+    };
+    let mut host = host(&profile);
+    let mut of_new = Terminal::new(&mut card, &mut module, &layouts, with("123456"));
+    for address in ["DF01EF06|23|$", "DF04EF08|$"] {
+        let refused = of_new.read(AuthType::Pin, &address.parse().unwrap());
+        let refused = refused.unwrap_err();
+        assert!(
+            matches!(refused, Failure::FirstChange("READ RECORD", _)),
+            "{refused}"
+        );
+        assert_eq!(refused.code(), -27013);
+    }
+    let refused = of_new.load(&payment(0), &mut host).unwrap_err();
+    assert_eq!(
+        refused,
+        Failure::FirstChange("INITIALIZE FOR LOAD", Sw::CONDITIONS_NOT_MET)
+    );
+    assert!(refused.words().ends_with("change it first"), "{refused}");
+    assert!(refused.words_zh().contains("初始密码"), "{refused}");
+    assert_eq!(of_new.change_pin("123456", PIN), Ok(()));
+    let mut terminal = Terminal::new(&mut card, &mut module, &layouts, with(PIN));
+    assert!(terminal.load(&payment(0), &mut host).is_ok());
+    // The same word for another reason is the card's own.
+    let (mut other, _) = self::card("national-2.0");
+    let mut terminal = self::terminal(&mut other, &mut module, Policy::default());
+    let refused = terminal.load(&payment(0), &mut host).unwrap_err();
+    assert!(
+        matches!(refused, Failure::Card("INITIALIZE FOR LOAD", _)),
+        "{refused}"
+    );
 }
 
 #[test]

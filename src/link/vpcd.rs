@@ -11,6 +11,9 @@
 //! | 02      | reset                       | none    |
 //! | 04      | the ATR, about every 400 ms | the ATR |
 //!
+//! A slot of vpcd has one card. It takes the connection of a second one and asks it for
+//! nothing until the first is gone ([`Vpcd::await_slot`]).
+//!
 //! vpcd asks for the ATR to see whether a card is there, also without power. So
 //! the ATR is learnt once, by switching the card on and off when the link begins,
 //! and given from memory: the poll neither resets the card nor lets it draw
@@ -27,9 +30,13 @@
 use crate::icc::Icc;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream, ToSocketAddrs};
+use std::time::Duration;
 
 /// Where vpcd listens unless told otherwise.
 pub const ADDRESS: &str = "localhost:35963";
+
+/// How long a connection may take to come about.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A connection to vpcd.
 #[derive(Debug)]
@@ -87,11 +94,44 @@ impl Vpcd {
     /// Connects to a vpcd that listens there, mostly [`ADDRESS`].
     ///
     /// # Errors
-    /// What the sockets say; refused where no vpcd listens.
+    /// What the sockets say; refused where no vpcd listens, [`ErrorKind::TimedOut`] where
+    /// nobody answers within 5 seconds.
     pub fn connect(address: impl ToSocketAddrs) -> io::Result<Vpcd> {
-        let stream = TcpStream::connect(address)?;
-        stream.set_nodelay(true)?;
-        Ok(Vpcd { stream })
+        let mut failed = io::Error::new(ErrorKind::InvalidInput, "an address of nothing");
+        for address in address.to_socket_addrs()? {
+            match TcpStream::connect_timeout(&address, CONNECT_TIMEOUT) {
+                Ok(stream) => {
+                    stream.set_nodelay(true)?;
+                    return Ok(Vpcd { stream });
+                }
+                Err(error) => failed = error,
+            }
+        }
+        Err(failed)
+    }
+
+    /// Waits until vpcd asks for the card, which it does at once where the slot is free.
+    ///
+    /// # Errors
+    /// [`ErrorKind::TimedOut`] where it does not within this time: another card is in the
+    /// slot, or what listens there is no vpcd. [`ErrorKind::UnexpectedEof`] where it
+    /// closed the connection, else what the socket says.
+    pub fn await_slot(&self, timeout: Duration) -> io::Result<()> {
+        self.stream.set_read_timeout(Some(timeout))?;
+        let first = loop {
+            match self.stream.peek(&mut [0]) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                first => break first,
+            }
+        };
+        self.stream.set_read_timeout(None)?;
+        match first {
+            Ok(0) => Err(ErrorKind::UnexpectedEof.into()),
+            Ok(_) => Ok(()),
+            // Which of the two, systems differ.
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Err(ErrorKind::TimedOut.into()),
+            Err(error) => Err(error),
+        }
     }
 
     /// A handle that ends [`serve`](Vpcd::serve).
@@ -200,6 +240,7 @@ mod tests {
     use std::io::{ErrorKind, Read, Result, Write};
     use std::net::{TcpListener, TcpStream};
     use std::thread;
+    use std::time::Duration;
 
     /// Plays vpcd to a card with one answer; gives the card and how the link ended.
     fn vpcd(play: impl FnOnce(&mut TcpStream) + Send) -> (Script, Result<()>) {
@@ -283,6 +324,34 @@ mod tests {
                 "{part}"
             );
         }
+    }
+
+    #[test]
+    fn a_slot_is_waited_for_and_not_for_ever() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let soon = Duration::from_millis(50);
+        // Taken by another card: the connection stands, and nobody asks.
+        let waiting = Vpcd::connect(address).unwrap();
+        let error = waiting.await_slot(soon).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
+        // The first is gone: what comes is not lost.
+        let (mut stream, _) = listener.accept().unwrap();
+        send(&mut stream, "0001 04");
+        let mut waiting = waiting;
+        waiting.await_slot(Duration::from_secs(60)).unwrap();
+        let serving = thread::spawn(move || waiting.serve(&mut Script::new(&[])));
+        expect(&mut stream, "0002 3B00");
+        drop(stream);
+        serving.join().unwrap().unwrap();
+        // Closed at once.
+        let closed = Vpcd::connect(address).unwrap();
+        drop(listener.accept().unwrap());
+        let error = closed.await_slot(Duration::from_secs(60)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
+        drop(listener);
+        let error = Vpcd::connect(address).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
     }
 
     #[test]

@@ -13,14 +13,15 @@
 //! changed: a new one is written beside it, forced to the disk, and then given
 //! its name, which replaces the old one at once. So a path holds the old image or
 //! the new one, whole; all that a dead writer leaves is a file named
-//! `.card-image-` and some letters. An embedded store gives the same promise for
-//! many small changes, but an image is one small value, saved at once, and a file
-//! that can be copied, compared and sent is worth more.
+//! `.card-image-`, the image's name and some letters ([`sweep`]). An embedded store
+//! gives the same promise for many small changes, but an image is one small value,
+//! saved at once, and a file that can be copied, compared and sent is worth more.
 //!
 //! An image holds the card's keys, and is made readable for its owner alone.
 //!
 //! Source: GB/T 32905-2016 (SM3); POSIX.1-2024, `rename()`.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -38,6 +39,8 @@ const CHECK_LEN: usize = 32;
 const SIZE_MAX: u32 = 16 * 1024 * 1024;
 /// How the name of an image begins that is not yet finished.
 const UNFINISHED: &str = ".card-image-";
+/// With how many letters it ends.
+const LETTERS: usize = 6;
 
 /// Why an image was not saved or not loaded.
 #[derive(Debug, thiserror::Error)]
@@ -105,6 +108,45 @@ pub fn load(path: &Path) -> Result<Pages, ImageError> {
         })
 }
 
+/// Removes what dead writers of an image left beside it, as far as the host lets it. No
+/// other may be writing: who calls this has the image to itself.
+pub fn sweep(path: &Path) {
+    let Ok(path) = path.canonicalize() else {
+        return;
+    };
+    let beginning = unfinished(&path);
+    let entries = std::fs::read_dir(folder(&path)).into_iter().flatten();
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let letters = name
+            .as_encoded_bytes()
+            .strip_prefix(beginning.as_encoded_bytes());
+        // Behind another image's longer name there is more.
+        let is_unfinished = |letters: &[u8]| {
+            letters.len() == LETTERS && letters.iter().all(u8::is_ascii_alphanumeric)
+        };
+        if letters.is_some_and(is_unfinished) {
+            // What cannot be removed is in nobody's way.
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// How the names begin of images under this one's name that are not finished.
+fn unfinished(path: &Path) -> OsString {
+    let mut name = OsString::from(UNFINISHED);
+    name.push(path.file_name().unwrap_or_default());
+    name.push("-");
+    name
+}
+
+fn folder(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
 fn write_beside(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let path = &match std::fs::metadata(path) {
         // Giving the name to another file would take the device or pipe away.
@@ -114,12 +156,10 @@ fn write_beside(path: &Path, bytes: &[u8]) -> io::Result<()> {
         Ok(_) => path.canonicalize()?,
         Err(_) => path.to_owned(),
     };
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
+    let folder = folder(path);
     let mut file = tempfile::Builder::new()
-        .prefix(UNFINISHED)
+        .prefix(&unfinished(path))
+        .rand_bytes(LETTERS)
         .tempfile_in(folder)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
@@ -309,6 +349,35 @@ mod tests {
         let nowhere = folder.path().join("none").join("card.image");
         let error = save(&nowhere, &medium()).expect_err("no such folder");
         assert!(error.to_string().contains("none"), "{error}");
+    }
+
+    #[test]
+    fn what_dead_writers_of_an_image_left_is_swept_and_nothing_else() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a.img");
+        save(&path, &medium()).expect("saved");
+        let left = [".card-image-a.img-abc123", ".card-image-a.img-ZZZZZZ"];
+        let others = [
+            ".card-image-a.img-b-abc123",
+            ".card-image-b.img-abc123",
+            ".card-image-abc123",
+            "a.img",
+            "a.img.lock",
+        ];
+        for name in left.iter().chain(&others) {
+            if *name != "a.img" {
+                std::fs::write(folder.path().join(name), "").expect("written");
+            }
+        }
+        super::sweep(&path);
+        super::sweep(&folder.path().join("none.img"));
+        for name in left {
+            assert!(!folder.path().join(name).exists(), "{name}");
+        }
+        for name in others {
+            assert!(folder.path().join(name).exists(), "{name}");
+        }
+        assert!(load(&path).is_ok());
     }
 
     #[cfg(unix)]

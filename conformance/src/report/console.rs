@@ -1,6 +1,6 @@
 //! The console report: progress while it runs, failures explained, a summary.
 
-use super::Reporter;
+use super::{Reporter, counted};
 use crate::case::Case;
 use crate::event::{Event, Judged, Known, Run, Summary};
 use crate::expect::Expect;
@@ -73,8 +73,8 @@ impl Reporter for Console {
                     .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
                 writeln!(
                     io::stdout(),
-                    "{} cases for {}, {}, seed {}  用例 {} 个",
-                    run.case_count,
+                    "{} for {}, {}, seed {}  用例 {} 个",
+                    counted(run.case_count, "case"),
                     run.profile,
                     run.subject,
                     run.seed,
@@ -225,9 +225,9 @@ impl Console {
         };
         writeln!(
             out,
-            "{} of {} cases judged, {} ({ms:.0} ms)",
+            "{} of {} judged, {} ({ms:.0} ms)",
             summary.decided(),
-            summary.total(),
+            counted(summary.total(), "case"),
             words.if_supports_color(Stream::Stdout, |words| words.style(style)),
         )
     }

@@ -9,6 +9,13 @@ use std::io;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+/// So many of something, whose plural ends in s: `1 case`, `2 cases`.
+#[must_use]
+pub fn counted(count: usize, noun: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{plural}")
+}
+
 /// Something that listens to a run.
 pub trait Reporter {
     /// Is told what happened.

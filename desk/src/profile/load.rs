@@ -65,13 +65,8 @@ impl Profile {
     /// # Errors
     /// The [`Report`] of all that is wrong with it and with those it extends.
     pub fn load(name_or_path: &str) -> Result<Profile, Report> {
-        let mut loading = Loading::default();
-        let fetched = match shipped(name_or_path) {
-            Some(text) => Ok(text.to_owned()),
-            None => fetch(Path::new(name_or_path)),
-        };
         let directory = Path::new(name_or_path).parent();
-        loading.finish(name_or_path, fetched, directory)
+        Loading::default().finish(name_or_path, fetched(name_or_path), directory)
     }
 
     /// A profile from its text; `name` stands for it in reports.
@@ -93,6 +88,14 @@ impl Profile {
 fn shipped(name: &str) -> Option<&'static str> {
     let mut known = SHIPPED.iter().chain(&NAMES);
     known.find_map(|(shipped, text)| (*shipped == name).then_some(*text))
+}
+
+/// The text of a shipped profile, or of any by the path of its file.
+fn fetched(name_or_path: &str) -> Result<String, String> {
+    match shipped(name_or_path) {
+        Some(text) => Ok(text.to_owned()),
+        None => fetch(Path::new(name_or_path)),
+    }
 }
 
 fn fetch(path: &Path) -> Result<String, String> {
@@ -120,8 +123,25 @@ impl Loading {
         fetched: Result<String, String>,
         directory: Option<&Path>,
     ) -> Result<Profile, Report> {
+        let profile = self.read(name, fetched, directory);
+        match profile {
+            Some(profile) if self.problems.is_empty() => Ok(profile),
+            _ => {
+                let menders = self.menders();
+                let problems = core::mem::take(&mut self.problems);
+                Err(problems.report(core::mem::take(&mut self.sources), &menders))
+            }
+        }
+    }
+
+    fn read(
+        &mut self,
+        name: &str,
+        fetched: Result<String, String>,
+        directory: Option<&Path>,
+    ) -> Option<Profile> {
         let root = self.source(name, fetched, directory.unwrap_or(Path::new("")), None);
-        let profile = root.and_then(|root| {
+        root.and_then(|root| {
             shape::PROFILE.check(&root, &mut self.problems);
             let profile = read::profile(&root, &mut self.problems);
             if profile.is_none() && self.problems.is_empty() {
@@ -130,12 +150,37 @@ impl Loading {
                     .add(&root.place, Kind::Form, root.describe(), allowed);
             }
             profile
-        });
-        let problems = core::mem::take(&mut self.problems);
-        match profile {
-            Some(profile) if problems.is_empty() => Ok(profile),
-            _ => Err(problems.report(core::mem::take(&mut self.sources))),
-        }
+        })
+    }
+
+    /// Of each problem the file where it is to be mended: one that stands in a base that
+    /// is clean by itself, in the profile that extends it.
+    fn menders(&self) -> Vec<usize> {
+        let alone: Vec<_> = self
+            .sources
+            .iter()
+            .map(|source| {
+                let mut loading = Loading::default();
+                let directory = Path::new(&source.name).parent();
+                loading.read(&source.name, fetched(&source.name), directory);
+                loading.problems
+            })
+            .collect();
+        let mender = |at: &Place, kind| {
+            let mut above = (1..=at.source).rev();
+            let has_it = |base: &usize| {
+                let at = Place {
+                    source: at.source - base,
+                    bytes: at.bytes.clone(),
+                };
+                alone[*base].has(&at, kind)
+            };
+            above.find(has_it).unwrap_or(0)
+        };
+        self.problems
+            .places()
+            .map(|(at, kind)| mender(at, kind))
+            .collect()
     }
 
     /// Reads one file and lays it over what it extends; `asked` is where another

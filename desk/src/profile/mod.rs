@@ -17,7 +17,7 @@ mod shape;
 
 pub use cardlab::crypto::Algorithm;
 pub use cardlab::crypto::sm2::Order;
-pub use report::{Kind as ProblemKind, Problem, Report};
+pub use report::{Kind as ProblemKind, Mend, Problem, Report};
 pub use rule::{KeyRef, Rule, RuleError};
 
 use crate::bank::application::Ordered;

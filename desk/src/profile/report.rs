@@ -30,6 +30,20 @@ pub struct Problem {
     pub found: String,
     /// What may be there.
     pub allowed: String,
+    /// Where it is to be mended, if that is elsewhere: a profile that extends this one,
+    /// which is clean by itself.
+    pub mend: Option<Mend>,
+    source: usize,
+    bytes: core::ops::Range<usize>,
+}
+
+/// A profile whose base does not agree with what it changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mend {
+    /// Its file, as it was asked for.
+    pub file: String,
+    /// The line of its member `extends`, from 1.
+    pub line: usize,
     source: usize,
     bytes: core::ops::Range<usize>,
 }
@@ -133,8 +147,19 @@ impl Problems {
         self.0.is_empty()
     }
 
-    /// The report, in the order of files and lines.
-    pub(super) fn report(self, sources: Vec<Source>) -> Report {
+    /// Where each is, and its kind.
+    pub(super) fn places(&self) -> impl Iterator<Item = (&Place, Kind)> {
+        self.0.iter().map(|found| (&found.place, found.kind))
+    }
+
+    /// Whether there is one of this kind at this place.
+    pub(super) fn has(&self, place: &Place, kind: Kind) -> bool {
+        self.places().any(|known| known == (place, kind))
+    }
+
+    /// The report, in the order of files and lines; `menders` are the files where each is
+    /// to be mended.
+    pub(super) fn report(self, sources: Vec<Source>, menders: &[usize]) -> Report {
         // Parsed again: only who made a mistake pays for paths.
         let roots = sources.iter().enumerate();
         let roots: Vec<_> = roots
@@ -143,7 +168,8 @@ impl Problems {
         let mut problems: Vec<_> = self
             .0
             .into_iter()
-            .filter_map(|found| Problem::new(found, &sources, &roots))
+            .zip(menders)
+            .filter_map(|(found, mender)| Problem::new(found, *mender, &sources, &roots))
             .collect();
         problems.sort_by_key(|problem| (problem.source, problem.bytes.start));
         problems.dedup();
@@ -158,7 +184,12 @@ impl Problems {
 }
 
 impl Problem {
-    fn new(found: Found, sources: &[Source], roots: &[Option<Node>]) -> Option<Problem> {
+    fn new(
+        found: Found,
+        mender: usize,
+        sources: &[Source],
+        roots: &[Option<Node>],
+    ) -> Option<Problem> {
         let source = sources.get(found.place.source)?;
         let before = source.text.get(..found.place.bytes.start)?;
         let line = before.rsplit('\n').next().unwrap_or_default();
@@ -172,8 +203,23 @@ impl Problem {
             column: line.chars().count() + 1,
             found: found.found,
             allowed: found.allowed,
+            mend: Mend::new(mender, sources, roots).filter(|_| mender != found.place.source),
             source: found.place.source,
             bytes: found.place.bytes,
+        })
+    }
+}
+
+impl Mend {
+    fn new(source: usize, sources: &[Source], roots: &[Option<Node>]) -> Option<Mend> {
+        let place = &roots.get(source)?.as_ref()?.get("extends")?.place;
+        let Source { name, text } = sources.get(source)?;
+        let before = text.get(..place.bytes.start)?;
+        Some(Mend {
+            file: name.clone(),
+            line: before.matches('\n').count() + 1,
+            source,
+            bytes: place.bytes.clone(),
         })
     }
 }
@@ -223,6 +269,18 @@ impl Report {
                     ),
                 );
             }
+            let mend = problem.mend.as_ref();
+            if let Some((mend, source)) = mend.and_then(|m| Some((m, self.sources.get(m.source)?)))
+            {
+                let here = AnnotationKind::Context
+                    .span(mend.bytes.clone())
+                    .label("须在此文件中修改 to be mended in this file, which extends it");
+                group = group.element(
+                    Snippet::source(&source.text)
+                        .path(&source.name)
+                        .annotation(here),
+                );
+            }
             group = group.element(Level::HELP.message(format!("allowed: {}", problem.allowed)));
             text.push_str(&renderer.render(&[group]));
             text.push_str("\n\n");
@@ -241,6 +299,7 @@ impl fmt::Display for Problem {
             column,
             found,
             allowed,
+            mend,
             ..
         } = self;
         write!(
@@ -248,7 +307,13 @@ impl fmt::Display for Problem {
             "{file}:{line}:{column}: {path}: {} ({}): found {found}; allowed: {allowed}",
             kind.words(),
             kind.words_zh(),
-        )
+        )?;
+        match mend {
+            None => Ok(()),
+            Some(Mend { file, line, .. }) => {
+                write!(f, "; to be mended in {file}:{line}, which extends it")
+            }
+        }
     }
 }
 

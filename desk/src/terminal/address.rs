@@ -74,6 +74,17 @@ pub struct AddressError {
     pub found: String,
 }
 
+impl AddressError {
+    /// What it says, in Chinese.
+    #[must_use]
+    pub fn words_zh(&self) -> String {
+        match self.found.as_str() {
+            "" => format!("第{}个字符处不完整", self.at),
+            found => format!("第{}个字符处的{found:?}有误", self.at),
+        }
+    }
+}
+
 /// What stands at a place, for an error.
 fn shown(found: &str) -> String {
     match found {

@@ -30,6 +30,9 @@ use core::fmt;
 pub enum Failure {
     /// The card refused a command: its name, and the status word.
     Card(&'static str, Sw),
+    /// The card refused a command after its initial PIN, which opens nothing on it before
+    /// it is changed: the command's name, and the status word.
+    FirstChange(&'static str, Sw),
     /// The PSAM refused a command.
     Module(&'static str, Sw),
     /// It is no social security card, or of a version that the terminal does not know.
@@ -98,7 +101,9 @@ impl Failure {
     pub fn code(&self) -> i32 {
         let minus = |sw: Sw| -i32::from(sw.0);
         match self {
-            Failure::Card(_, sw) | Failure::Module(_, sw) => minus(*sw),
+            Failure::Card(_, sw) | Failure::FirstChange(_, sw) | Failure::Module(_, sw) => {
+                minus(*sw)
+            }
             Failure::WrongCardType => -1,
             Failure::NoCard(_) => -2,
             Failure::NotPowered => -3,
@@ -139,6 +144,10 @@ impl Failure {
                 let words = sw.words().unwrap_or("unknown");
                 format!("the card answered {what} with {sw}: {words}")
             }
+            Failure::FirstChange(what, sw) => {
+                let refused = Failure::Card(what, *sw).words();
+                format!("{refused}; on this card the initial PIN opens nothing: change it first")
+            }
             Failure::Module(what, sw) => {
                 let words = sw.words().unwrap_or("unknown");
                 format!("the PSAM answered {what} with {sw}: {words}")
@@ -151,6 +160,7 @@ impl Failure {
             Failure::NotGenuine => "internal authentication failed: the card is not genuine".into(),
             Failure::Differs(what) => format!("another card than the caller's: {what} differs"),
             Failure::KeyLevel => "the PSAM has the key at no level that fits".into(),
+            Failure::PinWrong(1) => "PIN wrong, 1 try left".into(),
             Failure::PinWrong(tries) => format!("PIN wrong, {tries} tries left"),
             Failure::PinLocked => "PIN locked: to be unlocked at the desk".into(),
             Failure::InitialPin => "the initial PIN may not transact: change it first".into(),
@@ -188,6 +198,10 @@ impl Failure {
             Failure::Card(_, sw) => {
                 format!("卡片返回 {sw}：{}", sw.words_zh().unwrap_or("未知状态"))
             }
+            Failure::FirstChange(what, sw) => {
+                let refused = Failure::Card(what, *sw).words_zh();
+                format!("{refused}；此卡初始密码须先修改方可使用")
+            }
             Failure::Module(_, sw) => {
                 format!("PSAM卡返回 {sw}：{}", sw.words_zh().unwrap_or("未知状态"))
             }
@@ -212,7 +226,7 @@ impl Failure {
             Failure::Expired(day) => format!("卡已过有效期 {day}"),
             Failure::Institution(number) => format!("不受理初始化机构 {number} 的卡"),
             Failure::Class(class) => format!("不受理类别为 {class:?} 的卡"),
-            Failure::Address(error) => format!("文件地址错误：{error}"),
+            Failure::Address(error) => format!("文件地址错误：{}", error.words_zh()),
             Failure::NoFile(name) => format!("该版本的卡无文件 {name}"),
             Failure::NoItem(name) => format!("文件中无数据项 {name}"),
             Failure::ItemsMissing(name) => {
@@ -221,7 +235,7 @@ impl Failure {
             Failure::ItemsTooMany(name) => {
                 format!("文件 {name} 无数据项，地址应为“{name}|$”或“{name}$”")
             }
-            Failure::Value(name, error) => format!("{name} 的值错误：{error}"),
+            Failure::Value(name, error) => format!("{name} 的值错误：{}", error.words_zh()),
             Failure::NoPin => "个人密码应为4至16位数字".into(),
             Failure::Malformed(_) => "卡内数据无效".into(),
         }
@@ -253,8 +267,31 @@ impl From<AddressError> for Failure {
 
 #[cfg(test)]
 mod tests {
+    use super::super::address::Address;
     use super::Failure;
+    use crate::encode;
     use cardlab::apdu::Sw;
+
+    #[test]
+    fn chinese_words_have_no_english_in_them_but_names_and_characters() {
+        let failures = [
+            Failure::Value("SSSEEF06|09".to_owned(), encode::an("王王", 3).unwrap_err()),
+            Failure::Value("DF01EF05|20".to_owned(), encode::cn("12x", 2).unwrap_err()),
+            Failure::Value("DF01EF05|20".to_owned(), encode::b("00", 2).unwrap_err()),
+            Failure::Address("SSSEEF06|".parse::<Address>().unwrap_err()),
+            Failure::Address("EF06$".parse::<Address>().unwrap_err()),
+            Failure::FirstChange("READ RECORD", Sw::CONDITIONS_NOT_MET),
+            Failure::PinWrong(1),
+        ];
+        let mut long = Vec::new();
+        for failure in failures {
+            let words = failure.words_zh();
+            let letters = words.split(|c: char| !c.is_ascii_lowercase());
+            long.extend(letters.filter(|word| word.len() > 1).map(str::to_owned));
+            assert!(!words.is_ascii(), "{words}");
+        }
+        assert_eq!(long, Vec::<String>::new());
+    }
 
     #[test]
     fn the_codes_of_the_annex_are_minus_the_status_word() {

@@ -192,6 +192,8 @@ pub struct Terminal<'t> {
     layouts: &'t Layouts,
     policy: Policy,
     pending: Option<Pending>,
+    /// Whether the initial PIN was presented to a card that opens nothing by it.
+    opens_nothing: bool,
 }
 
 impl<'t> Terminal<'t> {
@@ -208,6 +210,7 @@ impl<'t> Terminal<'t> {
             layouts,
             policy,
             pending: None,
+            opens_nothing: false,
         }
     }
 
@@ -239,7 +242,16 @@ impl<'t> Terminal<'t> {
         let answer = self.send(header, data, ne)?;
         match answer.sw {
             Sw::OK => Ok(answer.data),
-            sw => Err(Failure::Card(what, sw)),
+            sw => Err(self.refused(what, sw)),
+        }
+    }
+
+    /// Why the card may have refused a command.
+    const fn refused(&self, what: &'static str, sw: Sw) -> Failure {
+        if self.opens_nothing && sw.0 == Sw::CONDITIONS_NOT_MET.0 {
+            Failure::FirstChange(what, sw)
+        } else {
+            Failure::Card(what, sw)
         }
     }
 
@@ -252,6 +264,7 @@ impl<'t> Terminal<'t> {
 
     /// Power, selection, and what EF05 says: nothing is proven yet.
     fn look(&mut self) -> Result<Visit, Failure> {
+        self.opens_nothing = false;
         let atr = self.card.power_on().map_err(Failure::NoCard)?;
         let atr = Atr::parse(&atr).map_err(|_| Failure::WrongCardType)?;
         let historical = atr.historical().try_into();

@@ -95,6 +95,9 @@ impl Terminal<'_> {
                     }
                     self.verify(&digits(&pin)?)?;
                     visit.pin = true;
+                    let rules = &self.layouts.of(visit.facts.version).pin;
+                    self.opens_nothing = rules.first_change == FirstChange::Card
+                        && rules.initial.as_deref() == Some(&*pin);
                 }
             }
         }

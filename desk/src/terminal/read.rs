@@ -225,7 +225,7 @@ impl Terminal<'_> {
                 Sw::OK => bytes.extend(answer.data),
                 // A card may have a smaller file than the layout.
                 Sw::OFFSET_OUTSIDE_EF if offset > 0 => break,
-                sw => return Err(Failure::Card("READ BINARY", sw)),
+                sw => return Err(self.refused("READ BINARY", sw)),
             }
         }
         Ok(bytes)
@@ -239,7 +239,7 @@ impl Terminal<'_> {
             match answer.sw {
                 Sw::OK => records.push(answer.data),
                 Sw::RECORD_NOT_FOUND => break,
-                sw => return Err(Failure::Card("READ RECORD", sw)),
+                sw => return Err(self.refused("READ RECORD", sw)),
             }
         }
         Ok(records)
