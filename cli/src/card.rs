@@ -1,16 +1,19 @@
 //! Which card a verb works on, new or from an image, and the PSAM beside it.
 
 use crate::kept::Kept;
+use crate::origin::Origin;
 use anyhow::Context as _;
 use cardlab::aid::Aid;
 use cardlab::icc::Icc as _;
+use cardlab::memory::image;
 use cardlab::os::Card;
 use cardlab_desk::issue;
 use cardlab_desk::profile::Profile;
 use cardlab_desk::sam::{Level, Outfit, Sam};
 use clap::{Args, ValueEnum};
 use std::cell::OnceCell;
-use std::path::PathBuf;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
 
 /// The profile that is used where none is named.
 pub(crate) const PROFILE: &str = "henan-2.0";
@@ -18,23 +21,30 @@ pub(crate) const PROFILE: &str = "henan-2.0";
 /// Which card, on the command line.
 #[derive(Args)]
 pub(crate) struct Which {
-    /// A shipped profile by name, or a profile file; with --image, the one that its
-    /// card was issued from [default: henan-2.0; henan-3.0 for certificates]
+    /// A shipped profile by name, or a profile file; with --image, the one that its card was
+    /// issued from [default: the one that the image says; without one henan-2.0, for
+    /// certificates henan-3.0]
     #[arg(long, value_name = "NAME|PATH")]
     profile: Option<String>,
     /// A card image made by `cardlab issue`; what the card writes is kept in it
     #[arg(long, value_name = "FILE")]
     image: Option<PathBuf>,
-    /// What random numbers and test keys start from; with --image, the one that its
-    /// card was issued with
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    seed: u64,
+    /// What random numbers and test keys start from; with --image, the one that its card
+    /// was issued with [default: the one that the image says, or 1]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
     /// The profile where none is named.
     #[arg(skip = PROFILE.to_owned())]
     default: String,
     /// The profile, once it was read.
     #[arg(skip)]
     read: OnceCell<Profile>,
+    /// What the image says, once it was read.
+    #[arg(skip)]
+    said: OnceCell<Option<Origin>>,
+    /// The profile that is sure, once it was asked for.
+    #[arg(skip)]
+    known: OnceCell<Option<Profile>>,
 }
 
 /// Whether the PSAM is there too, on the command line.
@@ -88,10 +98,10 @@ impl Which {
         match &self.image {
             Some(path) => {
                 let mut card = Kept::open(path)?;
-                if self.profile.is_some()
+                if let Some(profile) = self.known_profile()?
                     && let Ok(atr) = card.power_on()
                 {
-                    must_be_of(&self.profile()?.0, &atr)?;
+                    must_be_of(&profile, &atr)?;
                     card.power_off();
                 }
                 Ok(card)
@@ -114,30 +124,79 @@ impl Which {
         self.image.is_some()
     }
 
+    /// What its image says, where it says something.
+    fn said(&self) -> Option<&Origin> {
+        let said = || {
+            // What is wrong with it is told where it is opened.
+            let image = image::load(self.image.as_deref()?).ok()?;
+            Origin::read(&image.label)
+        };
+        self.said.get_or_init(said).as_ref()
+    }
+
+    /// The image that it lies in.
+    pub(crate) fn image(&self) -> Option<&Path> {
+        self.image.as_deref()
+    }
+
+    /// What its profile is called by: as it was named, or as the image says.
+    pub(crate) fn profile_name(&self) -> &str {
+        let said = || self.said().map(|origin| origin.profile.as_str());
+        let named = self.profile.as_deref().or_else(said);
+        named.unwrap_or(&self.default)
+    }
+
     /// What its test keys start from.
     pub(crate) fn seed(&self) -> u64 {
-        self.seed
+        let said = || self.said().map(|origin| origin.seed);
+        self.seed.or_else(said).unwrap_or(1)
+    }
+
+    /// The seed that it is sure to be issued with: of an image the one that it says.
+    pub(crate) fn known_seed(&self) -> Option<u64> {
+        match self.is_kept() {
+            true => self.said().map(|origin| origin.seed),
+            false => Some(self.seed()),
+        }
     }
 
     /// The profile that it is issued from, and the seed.
     pub(crate) fn profile(&self) -> anyhow::Result<(Profile, u64)> {
-        let profile = match self.read.get() {
-            Some(read) => read.clone(),
-            None => {
-                let read = load(self.profile.as_ref().unwrap_or(&self.default))?;
-                self.read.get_or_init(|| read).clone()
-            }
+        if let Some(read) = self.read.get() {
+            return Ok((read.clone(), self.seed()));
+        }
+        let profile = match (&self.profile, self.said()) {
+            (Some(named), _) => load(named)?,
+            (None, Some(said)) => load(&said.profile).with_context(|| {
+                format!(
+                    "the image says that its card was issued from {}; --profile names another \
+                     映像所记配置文件不可用",
+                    said.profile
+                )
+            })?,
+            (None, None) => load(&self.default)?,
         };
-        Ok((profile, self.seed))
+        let profile = self.read.get_or_init(|| profile).clone();
+        Ok((profile, self.seed()))
     }
 
     /// The profile that it is sure to be issued from: not the default one, where it lies
-    /// in an image.
+    /// in an image. That one which an image says is not there any more is told once.
     pub(crate) fn known_profile(&self) -> anyhow::Result<Option<Profile>> {
-        if self.is_kept() && self.profile.is_none() {
-            return Ok(None);
+        if let Some(known) = self.known.get() {
+            return Ok(known.clone());
         }
-        self.profile().map(|(profile, _)| Some(profile))
+        let by_image = self.is_kept() && self.profile.is_none();
+        let known = match self.profile() {
+            _ if by_image && self.said().is_none() => None,
+            Ok((profile, _)) => Some(profile),
+            Err(error) if by_image => {
+                let _ = writeln!(io::stderr(), "cardlab: {error}");
+                None
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(self.known.get_or_init(|| known).clone())
     }
 }
 

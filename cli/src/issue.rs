@@ -1,6 +1,7 @@
 //! `cardlab issue`: a card into an image file.
 
 use crate::card;
+use crate::origin::Origin;
 use anyhow::{Context as _, bail};
 use cardlab::aid::Aid;
 use cardlab::crypto::Key;
@@ -59,7 +60,8 @@ impl Issue {
         } else {
             card::issued(&profile, self.seed)?
         };
-        image::save(&self.image, &card.pages())?;
+        let origin = Origin::of(&self.profile, self.seed);
+        image::save(&self.image, &card.pages(), &origin.label())?;
         writeln!(
             io::stdout(),
             "{}: a card of {} ({}), seed {}",

@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Kept {
     card: Card,
     path: Option<PathBuf>,
+    /// What its image says of it.
+    label: String,
     /// The number of physical writes that the file has seen.
     saved: u64,
     /// Held while the card is: two processes would each keep a card of their own.
@@ -23,6 +25,7 @@ impl Kept {
         Kept {
             card,
             path: None,
+            label: String::new(),
             saved: 0,
             _lock: None,
         }
@@ -35,13 +38,14 @@ impl Kept {
         image::load(path)?;
         let lock = lock(path)?;
         image::sweep(path);
-        let pages = image::load(path)?;
-        let card = Card::open(&cardlab_applets::ROM, pages)
+        let image::Image { medium, label } = image::load(path)?;
+        let card = Card::open(&cardlab_applets::ROM, medium)
             .with_context(|| format!("{}: not a card of this program", path.display()))?;
         let saved = card.writes();
         Ok(Kept {
             card,
             path: Some(path.to_owned()),
+            label,
             saved,
             _lock: Some(lock),
         })
@@ -55,7 +59,7 @@ impl Kept {
     fn save(&mut self) -> Result<(), Lost> {
         let writes = self.card.writes();
         if let Some(path) = self.path.as_deref().filter(|_| writes != self.saved) {
-            let saved = image::save(path, &self.card.pages());
+            let saved = image::save(path, &self.card.pages(), &self.label);
             saved.map_err(|error| Lost::Link(error.to_string()))?;
             self.saved = writes;
         }
@@ -114,7 +118,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("card.img");
         let mut card = Card::manufacture(&cardlab_applets::ROM, 1);
-        image::save(&path, &card.pages()).unwrap();
+        image::save(&path, &card.pages(), "").unwrap();
         let first = Kept::open(&path).unwrap();
         let refused = Kept::open(&path).err().unwrap().to_string();
         assert!(refused.contains("in use"), "{refused}");

@@ -10,6 +10,7 @@ mod explain;
 mod issue;
 mod kept;
 mod monitors;
+mod origin;
 mod pay;
 mod profile;
 mod run;
@@ -49,6 +50,8 @@ struct Cli {
 #[derive(Subcommand)]
 enum Verb {
     /// Run the conformance suite against a card, a new one or an image 运行检测套件
+    ///
+    /// With --image each case has a copy of its card, and the image stays as it is.
     #[command(after_help = EXIT_CODES)]
     Test(test::Test),
     /// Run a PC/SC program with the card in its only reader 插卡运行PC/SC程序
@@ -84,7 +87,8 @@ Without --image each call has a new card; with it, the card keeps what is writte
 Each prints what a window would see, then the return code and the string of the interface.
 Exit codes: 0 the return code is 0, 1 it is another, 2 the call, a file or a profile is wrong,
 3 no card or no reader. Without --image each call has a new card.
-With --image, --seed is that of `cardlab issue`: a card of other keys is not genuine, -21.
+With --image, profile and seed are those that the image says; a card of other keys is not
+genuine, -21.
 Where the profile says that the first change comes first, as henan's do, the initial PIN opens
 nothing before a change-pin on an --image."
     )]

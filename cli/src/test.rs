@@ -1,8 +1,8 @@
 //! `cardlab test`: the suite against a freshly issued card, or one in an image.
 
-use crate::kept::Kept;
+use crate::card::{self, Which};
+use crate::cases;
 use crate::subject::{self, Way};
-use crate::{card, cases};
 use cardlab::icc::Icc as _;
 use cardlab_conformance::case::Safety;
 use cardlab_conformance::event::Event;
@@ -13,19 +13,14 @@ use cardlab_conformance::runner::{self, Options};
 use cardlab_conformance::verdict::Exit;
 use clap::{ArgAction, Args, ValueEnum};
 use std::io;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Run the conformance suite against a freshly issued card, or one in an image.
 #[derive(Args)]
 pub(crate) struct Test {
-    /// A shipped profile by name, or a profile file
-    #[arg(long, value_name = "NAME|PATH", default_value = card::PROFILE)]
-    profile: String,
-    /// A card image in place of a new card: each case has a copy of it, and the image stays
-    /// as it is; --profile and --seed are those of its card
-    #[arg(long, value_name = "FILE")]
-    image: Option<PathBuf>,
+    /// With --image each case has a copy of the card, and the image stays as it is.
+    #[command(flatten)]
+    which: Which,
     /// How the card is reached
     #[arg(long, value_name = "WAY", value_enum, default_value_t = Way::InProcess)]
     subject: Way,
@@ -35,9 +30,6 @@ pub(crate) struct Test {
     /// Only cases whose id fits; may be repeated, one must fit
     #[arg(long, value_name = "GLOB")]
     filter: Vec<String>,
-    /// What the card's random numbers and its test keys start from
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    seed: u64,
     /// The worst that a case may do to a card; others are withheld
     #[arg(long, value_name = "WORST", value_enum, default_value_t = Worst::Irreversible)]
     safety: Worst,
@@ -81,22 +73,21 @@ impl Test {
         if self.vpcd.is_some() && self.subject != Way::Vpcd {
             anyhow::bail!("--vpcd is for --subject vpcd");
         }
-        let profile = card::load(&self.profile)?;
+        let (profile, seed) = self.which.profile()?;
         let known = KnownFailures::shipped().map_err(anyhow::Error::msg)?;
         let cases = cases::fitting(&profile, "--filter", &self.filter)?;
         for wanted in &self.report {
             wanted.check_folder()?;
         }
         let (way, vpcd) = (self.subject, self.vpcd.as_deref());
-        let subject = match &self.image {
-            None => subject::issue(&profile, self.seed, way, vpcd)?,
-            Some(image) => {
-                let mut card = Kept::open(image)?.card().fork();
-                let atr = card.power_on()?;
-                card::must_be_of(&profile, &atr)?;
-                card.power_off();
-                subject::of(card, &profile, self.seed, way, vpcd)?
-            }
+        let subject = if self.which.is_kept() {
+            let mut card = self.which.card()?.card().fork();
+            let atr = card.power_on()?;
+            card::must_be_of(&profile, &atr)?;
+            card.power_off();
+            subject::of(card, &profile, seed, way, vpcd)?
+        } else {
+            subject::issue(&profile, seed, way, vpcd)?
         };
         let detail = match self.verbose {
             0 => Detail::Failures,
@@ -105,12 +96,12 @@ impl Test {
         };
         let mut reporters: Vec<Box<dyn Reporter>> = vec![Box::new(Console::new(
             detail,
-            &self.profile,
-            self.image.as_deref(),
+            self.which.profile_name(),
+            self.which.image(),
         ))];
         reporters.extend(self.report.iter().map(Wanted::reporter));
         let options = Options {
-            seed: self.seed,
+            seed,
             budget: self.safety.into(),
         };
         let mut broken = None;

@@ -21,7 +21,7 @@ pub(crate) struct Known {
 
 impl Known {
     /// What is known of the card that a verb works on: of one out of an image no more than
-    /// its profile, where that is named.
+    /// its profile and seed, where they are named or the image says them.
     pub(crate) fn of(which: &Which) -> anyhow::Result<Known> {
         let profile = which.known_profile()?;
         let has_some = profile.as_ref().is_some_and(|p| p.certificates.is_some());
@@ -34,7 +34,7 @@ impl Known {
             profile,
             as_issued: !which.is_kept(),
             authority: has_some.then(authority).flatten(),
-            seed: (!which.is_kept()).then(|| which.seed()),
+            seed: which.known_seed(),
         })
     }
 

@@ -6,8 +6,13 @@
 //! | 4      | format number                                            |
 //! | 4      | size of the medium in bytes                              |
 //! | 4      | number of pages that follow                              |
+//! | 4      | length of the label; not in format 1                     |
+//! | so many | the label, UTF-8; not in format 1                       |
 //! | each   | number of a page (4), its 1024 bytes; all others are zero |
 //! | 32     | SM3 of everything before                                 |
+//!
+//! The label is whoever's who saves the image: what they want to know of the card when
+//! they load it. Images of format 1 have none.
 //!
 //! An image survives the death of its writer at any instant because it is never
 //! changed: a new one is written beside it, forced to the disk, and then given
@@ -31,10 +36,14 @@ use sm3::{Digest as _, Sm3};
 use super::medium::{Medium, Pages};
 
 const MAGIC: &[u8; 8] = b"CARDLAB\x1A";
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
+/// The format that has no label.
+const UNLABELLED: u32 = 1;
 const HEAD_LEN: usize = 20;
 const PAGE_LEN: u32 = 1024;
 const CHECK_LEN: usize = 32;
+/// The longest label, in bytes.
+const LABEL_LEN_MAX: usize = 64 * 1024;
 /// No card has a medium larger than this, in bytes.
 const SIZE_MAX: u32 = 16 * 1024 * 1024;
 /// How the name of an image begins that is not yet finished.
@@ -80,25 +89,37 @@ pub enum ImageErrorKind {
     Damaged,
 }
 
-/// Saves the bytes of a medium, replacing an image that is there, or the one that a
-/// link there leads to. When this returns the image is on the disk.
+/// What an image holds.
+#[derive(Debug)]
+pub struct Image {
+    /// The bytes of the medium.
+    pub medium: Pages,
+    /// The label; empty where there is none.
+    pub label: String,
+}
+
+/// Saves the bytes of a medium with a label, replacing an image that is there, or the one
+/// that a link there leads to. When this returns the image is on the disk.
 ///
 /// # Errors
-/// That the host could not write it, or that the path is of something else than a
-/// file; the image that was there is untouched.
-pub fn save(path: &Path, medium: &impl Medium) -> Result<(), ImageError> {
-    write_beside(path, &encode(medium)).map_err(|error| ImageError {
+/// That the label has more than 64 KiB, that the host could not write it, or that the path
+/// is of something else than a file; the image that was there is untouched.
+pub fn save(path: &Path, medium: &impl Medium, label: &str) -> Result<(), ImageError> {
+    let encoded = encode(medium, label)
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "a label that is too long"));
+    let written = encoded.and_then(|bytes| write_beside(path, &bytes));
+    written.map_err(|error| ImageError {
         path: path.to_owned(),
         kind: error.into(),
     })
 }
 
-/// Loads the bytes of a medium.
+/// Loads the bytes of a medium, and the label.
 ///
 /// # Errors
 /// What is wrong with the image, in this order: unreadable, not a card image,
 /// newer, truncated, damaged.
-pub fn load(path: &Path) -> Result<Pages, ImageError> {
+pub fn load(path: &Path) -> Result<Image, ImageError> {
     let bytes = std::fs::read(path).map_err(ImageErrorKind::from);
     bytes
         .and_then(|bytes| decode(&bytes))
@@ -168,12 +189,19 @@ fn write_beside(path: &Path, bytes: &[u8]) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-fn encode(medium: &impl Medium) -> Vec<u8> {
+/// `None` for a label that is too long.
+fn encode(medium: &impl Medium, label: &str) -> Option<Vec<u8>> {
+    let label_len = u32::try_from(label.len()).ok()?;
+    if label.len() > LABEL_LEN_MAX {
+        return None;
+    }
     let mut out = Vec::new();
     out.extend_from_slice(MAGIC);
     out.extend_from_slice(&FORMAT.to_be_bytes());
     out.extend_from_slice(&medium.size().to_be_bytes());
     out.extend_from_slice(&[0; 4]);
+    out.extend_from_slice(&label_len.to_be_bytes());
+    out.extend_from_slice(label.as_bytes());
     let mut pages = 0_u32;
     for number in 0..medium.size().div_ceil(PAGE_LEN) {
         let mut page = [0; PAGE_LEN as usize];
@@ -187,10 +215,10 @@ fn encode(medium: &impl Medium) -> Vec<u8> {
     out[HEAD_LEN - 4..HEAD_LEN].copy_from_slice(&pages.to_be_bytes());
     let check = Sm3::digest(&out);
     out.extend_from_slice(&check);
-    out
+    Some(out)
 }
 
-fn decode(bytes: &[u8]) -> Result<Pages, ImageErrorKind> {
+fn decode(bytes: &[u8]) -> Result<Image, ImageErrorKind> {
     if !bytes.starts_with(MAGIC) {
         return Err(ImageErrorKind::NotAnImage);
     }
@@ -206,7 +234,16 @@ fn decode(bytes: &[u8]) -> Result<Pages, ImageErrorKind> {
     if format > FORMAT {
         return Err(ImageErrorKind::Newer { found: format });
     }
-    let expected = HEAD_LEN + pages as usize * (4 + PAGE_LEN as usize) + CHECK_LEN;
+    // Where the label is, and where the pages begin.
+    let (label_at, label_len) = match format {
+        UNLABELLED => (HEAD_LEN, 0),
+        _ => (HEAD_LEN + 4, number(HEAD_LEN)? as usize),
+    };
+    if label_len > LABEL_LEN_MAX {
+        return Err(ImageErrorKind::Damaged);
+    }
+    let pages_at = label_at + label_len;
+    let expected = pages_at + pages as usize * (4 + PAGE_LEN as usize) + CHECK_LEN;
     if bytes.len() < expected {
         return Err(truncated(expected));
     }
@@ -214,11 +251,13 @@ fn decode(bytes: &[u8]) -> Result<Pages, ImageErrorKind> {
         return Err(truncated(expected));
     };
     let whole = bytes.len() == expected && Sm3::digest(body)[..] == check[..];
-    if !whole || format != FORMAT || size > SIZE_MAX {
+    if !whole || format < UNLABELLED || size > SIZE_MAX {
         return Err(ImageErrorKind::Damaged);
     }
+    let label = String::from_utf8(body[label_at..pages_at].to_vec());
+    let label = label.map_err(|_| ImageErrorKind::Damaged)?;
     let mut medium = Pages::new(size);
-    for page in body[HEAD_LEN..].chunks_exact(4 + PAGE_LEN as usize) {
+    for page in body[pages_at..].chunks_exact(4 + PAGE_LEN as usize) {
         if let Some((number, page)) = page.split_first_chunk() {
             let at = u32::from_be_bytes(*number).checked_mul(PAGE_LEN);
             if !medium.write(at.ok_or(ImageErrorKind::Damaged)?, page) {
@@ -226,7 +265,7 @@ fn decode(bytes: &[u8]) -> Result<Pages, ImageErrorKind> {
             }
         }
     }
-    Ok(medium)
+    Ok(Image { medium, label })
 }
 
 #[cfg(test)]
@@ -239,6 +278,8 @@ mod tests {
     use super::{CHECK_LEN, FORMAT, HEAD_LEN, ImageErrorKind, Medium, PAGE_LEN, Pages};
     use super::{SIZE_MAX, Sm3, decode, encode, load, save};
     use sm3::Digest as _;
+
+    const LABEL: &str = "what it is";
 
     fn medium() -> Pages {
         let mut medium = Pages::new(16 * 1024);
@@ -255,19 +296,43 @@ mod tests {
 
     #[test]
     fn an_image_gives_back_the_medium_and_leaves_out_blank_pages() {
-        for medium in [Pages::new(0), Pages::new(1024), medium()] {
-            let image = encode(&medium);
+        for (medium, label) in [
+            (Pages::new(0), ""),
+            (Pages::new(1024), LABEL),
+            (medium(), "河南\n"),
+        ] {
+            let image = encode(&medium, label).expect("short");
             let loaded = decode(&image).expect("whole");
-            assert_eq!(bytes(&loaded), bytes(&medium));
+            assert_eq!(bytes(&loaded.medium), bytes(&medium));
+            assert_eq!(loaded.label, label);
         }
         let pages = 1 + 3;
-        let len = HEAD_LEN + pages * (4 + PAGE_LEN as usize) + CHECK_LEN;
-        assert_eq!(encode(&medium()).len(), len);
+        let len = HEAD_LEN + 4 + 2 + pages * (4 + PAGE_LEN as usize) + CHECK_LEN;
+        assert_eq!(encode(&medium(), "xy").expect("short").len(), len);
+        let long = "x".repeat(super::LABEL_LEN_MAX);
+        assert!(encode(&medium(), &long).is_some());
+        assert!(encode(&medium(), &(long + "x")).is_none());
+    }
+
+    #[test]
+    fn an_image_of_the_format_without_a_label_is_read_as_ever() {
+        let mut old = encode(&medium(), "").expect("short");
+        old.truncate(old.len() - CHECK_LEN);
+        old.drain(HEAD_LEN..HEAD_LEN + 4);
+        old[8..12].copy_from_slice(&1_u32.to_be_bytes());
+        let check = Sm3::digest(&old);
+        old.extend_from_slice(&check);
+        let loaded = decode(&old).expect("whole");
+        assert_eq!(bytes(&loaded.medium), bytes(&medium()));
+        assert_eq!(loaded.label, "");
+        // There was none before it.
+        old[11] = 0;
+        assert!(decode(&old).is_err());
     }
 
     #[test]
     fn every_truncated_image_is_refused() {
-        let image = encode(&medium());
+        let image = encode(&medium(), LABEL).expect("short");
         for len in 0..image.len() {
             match decode(&image[..len]) {
                 Err(ImageErrorKind::NotAnImage) => assert!(len < 8),
@@ -281,7 +346,7 @@ mod tests {
 
     #[test]
     fn an_image_with_a_byte_changed_or_added_is_refused() {
-        let mut image = encode(&medium());
+        let mut image = encode(&medium(), LABEL).expect("short");
         for at in 0..image.len() {
             for change in [0x01, 0x80, 0xFF] {
                 image[at] ^= change;
@@ -296,8 +361,8 @@ mod tests {
     #[test]
     fn an_image_of_a_medium_that_no_card_has_is_refused() {
         let sized = |size: u32| {
-            let mut image = encode(&Pages::new(0));
-            image.truncate(HEAD_LEN);
+            let mut image = encode(&Pages::new(0), "").expect("short");
+            image.truncate(HEAD_LEN + 4);
             image[12..16].copy_from_slice(&size.to_be_bytes());
             let check = Sm3::digest(&image);
             image.extend_from_slice(&check);
@@ -314,7 +379,7 @@ mod tests {
 
     #[test]
     fn an_image_of_a_newer_format_says_so() {
-        let mut image = encode(&medium());
+        let mut image = encode(&medium(), LABEL).expect("short");
         image[8..12].copy_from_slice(&(FORMAT + 1).to_be_bytes());
         image.truncate(30);
         let Err(ImageErrorKind::Newer { found }) = decode(&image) else {
@@ -337,7 +402,7 @@ mod tests {
         says("cannot be read");
         std::fs::write(&path, "{}").expect("written");
         says("not a card image");
-        let mut image = encode(&medium());
+        let mut image = encode(&medium(), LABEL).expect("short");
         std::fs::write(&path, &image[..100]).expect("written");
         says("truncated card image: 100 bytes of");
         image[1000] ^= 1;
@@ -347,7 +412,7 @@ mod tests {
         std::fs::write(&path, &image).expect("written");
         says("format 9, newer");
         let nowhere = folder.path().join("none").join("card.image");
-        let error = save(&nowhere, &medium()).expect_err("no such folder");
+        let error = save(&nowhere, &medium(), LABEL).expect_err("no such folder");
         assert!(error.to_string().contains("none"), "{error}");
     }
 
@@ -355,7 +420,7 @@ mod tests {
     fn what_dead_writers_of_an_image_left_is_swept_and_nothing_else() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("a.img");
-        save(&path, &medium()).expect("saved");
+        save(&path, &medium(), LABEL).expect("saved");
         let left = [".card-image-a.img-abc123", ".card-image-a.img-ZZZZZZ"];
         let others = [
             ".card-image-a.img-b-abc123",
@@ -389,11 +454,11 @@ mod tests {
             std::os::unix::fs::symlink(to, &link).expect("a link");
             link
         };
-        assert!(save(&link("/dev/null", "device"), &medium()).is_err());
+        assert!(save(&link("/dev/null", "device"), &medium(), LABEL).is_err());
         let path = folder.path().join("card.image");
-        save(&path, &filled(0)).expect("saved");
-        save(&link("card.image", "link"), &medium()).expect("saved");
-        let loaded = bytes(&load(&path).expect("loaded"));
+        save(&path, &filled(0), LABEL).expect("saved");
+        save(&link("card.image", "link"), &medium(), LABEL).expect("saved");
+        let loaded = bytes(&load(&path).expect("loaded").medium);
         assert!(loaded == bytes(&medium()));
         for name in ["device", "link"] {
             assert!(folder.path().join(name).is_symlink(), "{name}");
@@ -410,8 +475,8 @@ mod tests {
         // Saved in the middle of an update, which then never happened.
         store.begin();
         store.write(object, 0, &[2; 3000]);
-        save(&path, store.medium()).expect("saved");
-        let loaded = Store::open(load(&path).expect("loaded")).expect("sound");
+        save(&path, store.medium(), LABEL).expect("saved");
+        let loaded = Store::open(load(&path).expect("loaded").medium).expect("sound");
         store.roll_back();
         assert_eq!(loaded.first(), Some(object));
         assert_eq!(loaded.contents(), store.contents());
@@ -428,7 +493,7 @@ mod tests {
         }
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("card.image");
-        save(&path, &filled(0)).expect("saved");
+        save(&path, &filled(0), LABEL).expect("saved");
         let program = std::env::current_exe().expect("this program");
         let name = "memory::image::tests::an_image_survives_the_death_of_its_writer_at_any_instant";
         let mut last = 0;
@@ -449,14 +514,14 @@ mod tests {
             std::thread::sleep(Duration::from_micros(round * 7919 % 10_000));
             saver.kill().expect("killed");
             saver.wait().expect("dead");
-            let image = bytes(&load(&path).expect("a whole image"));
+            let image = bytes(&load(&path).expect("a whole image").medium);
             assert!(image.iter().all(|byte| *byte == image[0]));
             last = image[0];
         }
     }
 
     fn first_byte(path: &Path) -> u8 {
-        bytes(&load(path).expect("a whole image"))[0]
+        bytes(&load(path).expect("a whole image").medium)[0]
     }
 
     fn filled(byte: u8) -> Pages {
@@ -467,7 +532,7 @@ mod tests {
 
     fn save_until_killed(path: &Path) -> ! {
         for byte in (1..=u8::MAX).cycle() {
-            save(path, &filled(byte)).expect("saved");
+            save(path, &filled(byte), LABEL).expect("saved");
         }
         unreachable!("the cycle has no end");
     }

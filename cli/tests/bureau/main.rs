@@ -226,8 +226,8 @@ fn the_profile_has_what_the_tool_s_file_has() {
 
 /// The card in an image, without power.
 fn card_in(image: &std::path::Path) -> Card {
-    let pages = image::load(image).expect("an image");
-    Card::open(&cardlab_applets::ROM, pages).expect("a card")
+    let image = image::load(image).expect("an image");
+    Card::open(&cardlab_applets::ROM, image.medium).expect("a card")
 }
 
 /// A card that was left to the tool, with its power on.
